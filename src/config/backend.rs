@@ -1,0 +1,129 @@
+//! Settings towards servers: clusters, pools, TLS.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::frontend::TlsMode;
+
+/// Servers that hold the same data: one primary, any number of replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// `host:port`, or the path of a unix socket (starts with `/`).
+    pub primary: String,
+    /// Replicas, in the same form.
+    pub replicas: Vec<String>,
+    /// TLS towards the servers.
+    pub tls: ServerTls,
+    /// Sizes and times of the pool of each (backend, server identity).
+    pub pool: PoolSize,
+    /// Server connections to one backend, all identities together. 0: no limit beside each pool's.
+    pub connections_max: u32,
+    /// Deadlines and retry times of a connect.
+    pub backoff: Backoff,
+    /// For a TCP connect and the login on it.
+    pub connect_timeout: Duration,
+    /// For a server that sends nothing while a statement runs. Zero: none.
+    pub reply_timeout: Duration,
+    /// Whether statements are sent compressed: `none`, `zlib`, `zstd`.
+    pub compression: Compression,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            primary: String::new(),
+            replicas: Vec::new(),
+            tls: ServerTls::default(),
+            pool: PoolSize::default(),
+            connections_max: 0,
+            backoff: Backoff::default(),
+            connect_timeout: Duration::from_secs(5),
+            reply_timeout: Duration::ZERO,
+            compression: Compression::None,
+        }
+    }
+}
+
+/// Compression of the protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Plain packets.
+    #[default]
+    None,
+    /// zlib (CLIENT_COMPRESS).
+    Zlib,
+    /// zstd (CLIENT_ZSTD_COMPRESSION_ALGORITHM).
+    Zstd,
+}
+
+/// TLS towards servers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerTls {
+    /// Whether TLS is used.
+    pub mode: TlsMode,
+    /// What is verified.
+    pub verify: TlsVerify,
+    /// PEM authorities that the server's certificate is verified against.
+    pub ca: Option<PathBuf>,
+    /// PEM chain shown to the server.
+    pub certificate: Option<PathBuf>,
+    /// PEM key of that chain.
+    pub key: Option<PathBuf>,
+}
+
+/// What is verified of a server's certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVerify {
+    /// Nothing (like MySQL's `ssl-mode=REQUIRED`).
+    #[default]
+    None,
+    /// The chain (`VERIFY_CA`).
+    Ca,
+    /// The chain and the host name (`VERIFY_IDENTITY`).
+    Full,
+}
+
+/// Sizes and times of one pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSize {
+    /// Connections kept even when nobody asks.
+    pub size_min: u32,
+    /// Connections at most.
+    pub size_max: u32,
+    /// A connection above `size_min` that was idle this long is closed.
+    pub idle_timeout: Duration,
+    /// A connection older than this is closed when it comes back; up to 10 % are taken off at random.
+    pub lifetime: Duration,
+    /// How long a statement waits for a connection before it gets 1203.
+    pub queue_timeout: Duration,
+    /// Statements that may wait at once; one more gets 1203 at once.
+    pub queue_max: u32,
+}
+
+impl Default for PoolSize {
+    fn default() -> Self {
+        Self {
+            size_min: 0,
+            size_max: 20,
+            idle_timeout: Duration::from_secs(300),
+            lifetime: Duration::from_secs(3600),
+            queue_timeout: Duration::from_secs(10),
+            queue_max: 100_000,
+        }
+    }
+}
+
+/// Times between two attempts to connect to a server that does not answer: Fibonacci steps with jitter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The first step.
+    pub first: Duration,
+    /// The longest.
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(100), max: Duration::from_secs(5) }
+    }
+}

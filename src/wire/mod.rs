@@ -1,0 +1,10 @@
+//! MySQL's client/server protocol as data: packets, commands, replies, handshakes. No socket and no
+//! clock, except in `stream` and `socket`, where packets meet bytes.
+
+mod capabilities;
+mod codec;
+mod status;
+
+pub use capabilities::Capabilities;
+pub use codec::{Malformed, Reader, Writer};
+pub use status::StatusFlags;
