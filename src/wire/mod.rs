@@ -1,10 +1,28 @@
 //! MySQL's client/server protocol as data: packets, commands, replies, handshakes. No socket and no
 //! clock, except in `stream` and `socket`, where packets meet bytes.
 
+mod buffer;
 mod capabilities;
 mod codec;
+mod command;
+mod deadline;
+mod ok;
+mod packet;
+mod reply;
+mod socket;
 mod status;
+mod stream;
 
+pub use buffer::{BUFFER_BYTES, Buffer};
 pub use capabilities::Capabilities;
 pub use codec::{Malformed, Reader, Writer};
+pub use command::{Command, code};
+pub use deadline::{Deadline, Elapsed};
+pub use ok::{
+    ErrPacket, OkPacket, StateChange, StateChanges, encode_eof, encode_err, encode_state_change, parse_eof,
+};
+pub use packet::{HEADER_BYTES, Header, PAYLOAD_MAX, frame};
+pub use reply::{End, Event, ReplyKind, ReplyScanner};
+pub use socket::{Socket, Transport};
 pub use status::StatusFlags;
+pub use stream::{PacketStream, StreamError};
