@@ -1,0 +1,1 @@
+//! The food-delivery data set.
