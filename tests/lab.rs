@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use dazzle::lab::{Account, AuthPlugin, Flavor, Lab, LabError, LabOptions, Require, Server};
+use dazzle::lab::{Account, AuthPlugin, Dataset, Flavor, Lab, LabError, LabOptions, Require, Server, shared};
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, SslOpts};
 use tokio::time::{Instant, sleep, timeout};
@@ -236,4 +236,33 @@ async fn own_until_killed() {
     }
     println!("up now");
     std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn the_data_set_is_the_same_on_every_server() {
+    let dataset = Dataset { seed: 3, users: 600, shops: 50, orders: 1_200 };
+    let sums = "SELECT CONCAT_WS(' ', (SELECT COUNT(*) FROM food.users), (SELECT COUNT(*) FROM food.shops), \
+                (SELECT SUM(amount) FROM food.orders), (SELECT SUM(quantity * price) FROM food.order_items), \
+                (SELECT MIN(created_at) FROM food.orders), (SELECT SUM(CRC32(dish)) FROM food.order_items), \
+                (SELECT SUM(CRC32(name)) FROM food.users), (SELECT COUNT(note) FROM food.orders))";
+    let mut seen: Vec<String> = Vec::new();
+    for flavor in Flavor::installed() {
+        let lab = shared(flavor).await.unwrap();
+        let mut batches = 0;
+        dataset.load(lab.primary(), "food", || batches += 1).await.unwrap();
+        assert_eq!(batches, dataset.batch_count());
+        let mut connection = lab.primary().connect().await.unwrap();
+        let text: String = connection.query_first(sums).await.unwrap().unwrap();
+        let wrong = "SELECT COUNT(*) FROM food.orders o WHERE amount <> (SELECT SUM(quantity * price) \
+                     FROM food.order_items i WHERE i.order_id = o.order_id)";
+        assert_eq!(
+            connection.query_first(wrong).await.unwrap(),
+            Some(0),
+            "{flavor}: amounts are sums of items"
+        );
+        connection.disconnect().await.unwrap();
+        assert!(text.starts_with("600 50 "), "{flavor}: {text}");
+        seen.push(text);
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
 }

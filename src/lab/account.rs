@@ -117,7 +117,7 @@ impl Server {
     }
 }
 
-/// The inside of a quoted literal.
-fn escape(text: &str) -> String {
+/// The inside of a quoted literal, under the default `sql_mode`.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\'', "''")
 }

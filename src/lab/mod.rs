@@ -5,7 +5,7 @@
 
 mod account;
 mod certificates;
-pub mod dataset;
+mod dataset;
 mod error;
 mod flavor;
 mod replication;
@@ -16,6 +16,7 @@ mod workspace;
 
 pub use account::{Account, AuthPlugin, Require};
 pub use certificates::TlsFiles;
+pub use dataset::Dataset;
 pub use error::{LabError, LogTail};
 pub use flavor::{Flavor, cache_dir};
 pub use server::{ROOT_PASSWORD, Server};

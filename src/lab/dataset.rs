@@ -1,1 +1,0 @@
-//! The food-delivery data set.
