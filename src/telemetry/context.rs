@@ -106,7 +106,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_finished_statement_is_counted_once_with_its_time() {
         let metrics = WorkerMetrics::new(TimeBase::now());
-        let row = metrics.digests.row(1, b"SELECT ?");
+        let row = metrics.digests.row(1, "SELECT ?");
         let mut context = StatementContext::begin(&metrics, CommandKind::Query);
         context.digest(row);
         context.leased(Duration::ZERO);

@@ -63,19 +63,11 @@ struct Row {
     max_nanos: Counter,
     first_seen: Counter,
     last_seen: Counter,
-    fingerprint_low: Counter,
-    fingerprint_high: Counter,
+    hash: Counter,
     text: OnceLock<Box<str>>,
 }
 
-impl Row {
-    #[inline]
-    fn fingerprint(&self) -> u128 {
-        u128::from(self.fingerprint_high.get()) << 64 | u128::from(self.fingerprint_low.get())
-    }
-}
-
-/// The digests of one worker: row 0 is `other`; an index leads from a fingerprint to its row.
+/// The digests of one worker: row 0 is `other`; an index leads from a digest's hash to its row.
 ///
 /// Only the owning thread looks up and adds rows. Readers walk the rows and never the index, so a row
 /// is complete before `len` shows it.
@@ -96,20 +88,20 @@ impl DigestTable {
             blocks: (0..(DIGESTS_MAX + 1).div_ceil(BLOCK)).map(|_| OnceLock::new()).collect(),
             len: AtomicUsize::new(0),
         };
-        table.push(0, b"other");
+        table.push(0, "other");
         table
     }
 
-    /// The row of `fingerprint`, made with `text` (the normalised text, no literal in it) if it is new.
+    /// The row of the digest with this `hash`, made with `text` (the normalised text, no literal in it) if it is new.
     /// Owner only. Keep the result with the plan of the statement: then nothing is looked up again.
-    pub fn row(&self, fingerprint: u128, text: &[u8]) -> DigestRow {
-        let mut slot = fingerprint as usize % SLOTS;
+    pub fn row(&self, hash: u64, text: &str) -> DigestRow {
+        let mut slot = hash as usize % SLOTS;
         loop {
             let row = self.index[slot].load(Ordering::Relaxed);
             if row == 0 {
                 break;
             }
-            if self.row_at(DigestRow(row)).fingerprint() == fingerprint {
+            if self.row_at(DigestRow(row)).hash.get() == hash {
                 return DigestRow(row);
             }
             slot = (slot + 1) % SLOTS;
@@ -117,7 +109,7 @@ impl DigestTable {
         if self.len.load(Ordering::Relaxed) > DIGESTS_MAX {
             return DigestRow::OTHER;
         }
-        let row = self.push(fingerprint, text);
+        let row = self.push(hash, text);
         self.index[slot].store(row.0, Ordering::Relaxed);
         row
     }
@@ -150,7 +142,7 @@ impl DigestTable {
         for number in 0..self.len.load(Ordering::Acquire) {
             let row = self.row_at(DigestRow(number as u16));
             let statistics = DigestStatistics {
-                fingerprint: row.fingerprint(),
+                hash: row.hash.get(),
                 count: row.count.get(),
                 errors: row.errors.get(),
                 time_sum: Duration::from_nanos(row.sum_nanos.get()),
@@ -164,12 +156,11 @@ impl DigestTable {
         }
     }
 
-    fn push(&self, fingerprint: u128, text: &[u8]) -> DigestRow {
+    fn push(&self, hash: u64, text: &str) -> DigestRow {
         let number = self.len.load(Ordering::Relaxed);
         let block = self.blocks[number / BLOCK].get_or_init(|| (0..BLOCK).map(|_| Row::default()).collect());
         let row = &block[number % BLOCK];
-        row.fingerprint_low.set(fingerprint as u64);
-        row.fingerprint_high.set((fingerprint >> 64) as u64);
+        row.hash.set(hash);
         row.text.get_or_init(|| shortened(text));
         self.len.store(number + 1, Ordering::Release);
         DigestRow(number as u16)
@@ -183,12 +174,11 @@ impl DigestTable {
     }
 }
 
-/// The first [`TEXT_BYTES_MAX`] bytes of `text` as characters.
-fn shortened(text: &[u8]) -> Box<str> {
-    let whole = String::from_utf8_lossy(&text[..text.len().min(TEXT_BYTES_MAX)]);
-    match text.len() > TEXT_BYTES_MAX {
-        true => format!("{}…", whole.trim_end_matches('\u{FFFD}')).into(),
-        false => whole.into(),
+/// The first [`TEXT_BYTES_MAX`] bytes of `text`, cut between characters.
+fn shortened(text: &str) -> Box<str> {
+    match text.len() <= TEXT_BYTES_MAX {
+        true => text.into(),
+        false => format!("{}…", &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]).into(),
     }
 }
 
@@ -196,7 +186,7 @@ fn shortened(text: &[u8]) -> Box<str> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DigestStatistics {
     /// The hash of the normalised text; 0 for `other`.
-    pub fingerprint: u128,
+    pub hash: u64,
     /// Executions.
     pub count: u64,
     /// Executions that ended with an error.
@@ -237,16 +227,16 @@ mod tests {
     fn executions_of_one_digest_share_a_row() {
         let base = TimeBase::now();
         let table = DigestTable::new(base);
-        let row = table.row(7, b"SELECT ?");
-        assert_eq!(table.row(7, b"not kept"), row);
-        assert_ne!(table.row(7 + SLOTS as u128, b"same slot"), row);
+        let row = table.row(7, "SELECT ?");
+        assert_eq!(table.row(7, "not kept"), row);
+        assert_ne!(table.row(7 + SLOTS as u64, "same slot"), row);
         let second = Duration::from_secs(1);
         table.record(row, base.instant + second, second, false);
         table.record(row, base.instant + 2 * second, 3 * second, true);
         let rows = seen(&table);
         assert_eq!(rows.len(), 1, "digests that never ran are not shown");
         let (statistics, text) = &rows[0];
-        assert_eq!((text.as_str(), statistics.fingerprint), ("SELECT ?", 7));
+        assert_eq!((text.as_str(), statistics.hash), ("SELECT ?", 7));
         assert_eq!((statistics.count, statistics.errors), (2, 1));
         assert_eq!((statistics.time_sum, statistics.time_max), (4 * second, 3 * second));
         assert_eq!(statistics.last_seen - statistics.first_seen, second);
@@ -256,21 +246,20 @@ mod tests {
     fn a_full_table_counts_in_the_row_other() {
         let base = TimeBase::now();
         let table = DigestTable::new(base);
-        for fingerprint in 1..=DIGESTS_MAX as u128 {
-            assert_ne!(table.row(fingerprint, b"SELECT ?"), DigestRow::OTHER);
+        for hash in 1..=DIGESTS_MAX as u64 {
+            assert_ne!(table.row(hash, "SELECT ?"), DigestRow::OTHER);
         }
-        assert_eq!(table.row(u128::MAX, b"one too many"), DigestRow::OTHER);
+        assert_eq!(table.row(u64::MAX, "one too many"), DigestRow::OTHER);
         table.record(DigestRow::OTHER, base.instant, Duration::ZERO, false);
         assert_eq!(table.overflowed(), 1);
         assert_eq!(seen(&table)[0].1, "other");
-        assert_eq!(table.row(1, b""), DigestRow(1), "known digests keep their rows");
+        assert_eq!(table.row(1, ""), DigestRow(1), "known digests keep their rows");
     }
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        assert_eq!(&*shortened("é".as_bytes()), "é");
-        let cut = shortened("ab€".repeat(1000).as_bytes());
+        assert_eq!(&*shortened("é"), "é");
+        let cut = shortened(&"ab€".repeat(1000));
         assert!(cut.ends_with('…') && cut.len() <= TEXT_BYTES_MAX + 3, "{}", cut.len());
-        assert!(!cut.contains('\u{FFFD}'));
     }
 }

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::telemetry::histogram::HistogramSum;
@@ -33,7 +31,11 @@ impl Sink<'_> {
     pub fn gauges(&mut self, name: &str, help: &str, samples: &[Sample<'_, f64>]) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, number) in samples {
-            encode(&mut metric, labels, &ConstGauge::new(*number))?;
+            match *labels {
+                // Without labels there are no braces either.
+                [] => metric.encode_gauge(number)?,
+                labels => metric.encode_family(&labels)?.encode_gauge(number)?,
+            }
         }
         Ok(())
     }
@@ -42,7 +44,12 @@ impl Sink<'_> {
     pub fn counters(&mut self, name: &str, help: &str, samples: &[Sample<'_, u64>]) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, number) in samples {
-            encode(&mut metric, labels, &ConstCounter::new(*number))?;
+            match *labels {
+                [] => metric.encode_counter::<NoLabelSet, _, f64>(number, None)?,
+                labels => {
+                    metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(number, None)?
+                }
+            }
         }
         Ok(())
     }
@@ -76,14 +83,6 @@ impl Sink<'_> {
             }
         }
     }
-}
-
-fn encode(
-    metric: &mut MetricEncoder<'_>,
-    labels: &[(&str, &str)],
-    number: &impl EncodeMetric,
-) -> fmt::Result {
-    number.encode(metric.encode_family(&labels)?)
 }
 
 /// What the server registered. Written a few times at start, read at each scrape.

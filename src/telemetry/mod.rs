@@ -10,10 +10,11 @@ mod histogram;
 mod labels;
 pub mod log;
 mod metrics;
+mod pools;
 mod process;
 mod rate_limit;
 mod sessions;
-mod task;
+pub mod task;
 
 pub use cell::{Counter, Counters};
 pub use context::StatementContext;
@@ -22,6 +23,7 @@ pub use exposition::{CONTENT_TYPE, Sample, Sink, Source};
 pub use histogram::{Histogram, HistogramSum};
 pub use labels::{ClientRefusal, CommandKind, Direction, Label, LoginOutcome, Outcome, Phase, PinReason};
 pub use metrics::{ControlMetrics, WorkerMetrics};
+pub use pools::{PoolNumbers, PoolTotals, write_pools};
 pub use rate_limit::RateLimit;
 pub use sessions::{Activity, Kill, SessionGuard, SessionRow, Sessions};
 pub use task::spawn;
@@ -106,17 +108,17 @@ impl Telemetry {
     /// The `top` digests by the sum of their times, with their normalised texts.
     #[must_use]
     pub fn digests(&self, top: usize) -> Vec<(DigestStatistics, Box<str>)> {
-        let mut merged: HashMap<u128, (DigestStatistics, Box<str>)> = HashMap::new();
+        let mut merged: HashMap<u64, (DigestStatistics, Box<str>)> = HashMap::new();
         for worker in &*self.workers {
             worker.digests.visit(|seen, text| {
                 merged
-                    .entry(seen.fingerprint)
+                    .entry(seen.hash)
                     .and_modify(|(sum, _)| sum.merge(seen))
                     .or_insert_with(|| (seen.clone(), text.into()));
             });
         }
         let mut rows: Vec<_> = merged.into_values().collect();
-        rows.sort_unstable_by_key(|(seen, _)| (std::cmp::Reverse(seen.time_sum), seen.fingerprint));
+        rows.sort_unstable_by_key(|(seen, _)| (std::cmp::Reverse(seen.time_sum), seen.hash));
         rows.truncate(top);
         rows
     }
@@ -170,9 +172,9 @@ mod tests {
     #[test]
     fn digests_of_all_workers_are_merged_and_sorted_by_time() {
         let telemetry = Telemetry::new(2);
-        for (index, fingerprint, seconds) in [(0, 1, 2), (1, 1, 3), (1, 2, 4)] {
+        for (index, hash, seconds) in [(0, 1, 2), (1, 1, 3), (1, 2, 4)] {
             let worker = telemetry.worker(index);
-            let row = worker.digests.row(fingerprint, format!("SELECT {fingerprint}").as_bytes());
+            let row = worker.digests.row(hash, &format!("SELECT {hash}"));
             worker.digests.record(row, Instant::now(), Duration::from_secs(seconds), false);
         }
         let rows = telemetry.digests(10);
