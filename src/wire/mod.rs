@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod codec;
+pub mod handshake;
 mod status;
 
 pub use capabilities::Capabilities;
