@@ -1,11 +1,13 @@
 //! MySQL's client/server protocol as data: packets, commands, replies, handshakes. No socket and no
 //! clock, except in `stream` and `socket`, where packets meet bytes.
 
+pub mod auth;
 mod buffer;
 mod capabilities;
 mod codec;
 mod command;
 mod deadline;
+pub mod handshake;
 mod ok;
 mod packet;
 mod reply;
