@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::frontend::TlsMode;
+use crate::config::secret::Secret;
 
 /// Servers that hold the same data: one primary, any number of replicas.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +13,10 @@ pub struct Cluster {
     pub primary: String,
     /// Replicas, in the same form.
     pub replicas: Vec<String>,
+    /// User name towards the servers of every user that names none; comes with `server_password`.
+    pub server_user: Option<String>,
+    /// Password of that server user.
+    pub server_password: Option<Secret>,
     /// TLS towards the servers.
     pub tls: ServerTls,
     /// Sizes and times of the pool of each (backend, server identity).
@@ -33,6 +38,8 @@ impl Default for Cluster {
         Self {
             primary: String::new(),
             replicas: Vec::new(),
+            server_user: None,
+            server_password: None,
             tls: ServerTls::default(),
             pool: PoolSize::default(),
             connections_max: 0,

@@ -1,5 +1,6 @@
 //! Settings towards clients: listeners, users, TLS, deadlines, limits.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +29,16 @@ pub enum ListenerAddress {
     Unix(PathBuf),
 }
 
+/// As the configuration has it.
+impl fmt::Display for ListenerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// Whether TLS is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsMode {
@@ -38,6 +49,17 @@ pub enum TlsMode {
     Preferred,
     /// Always; without TLS the connection is refused (3159 towards clients).
     Required,
+}
+
+/// As the configuration has it.
+impl fmt::Display for TlsMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disabled => "disabled",
+            Self::Preferred => "preferred",
+            Self::Required => "required",
+        })
+    }
 }
 
 /// TLS material that clients see. Without a certificate a self-signed one is made in `directory`.

@@ -1,16 +1,26 @@
 //! The settings of one `dazzle.yaml`, typed. Every struct's `Default` is the documented default.
 
 mod backend;
+mod difference;
+mod document;
+mod file;
 mod frontend;
+mod identity;
 mod process;
+mod read;
 mod secret;
 
 pub use backend::{Backoff, Cluster, Compression, PoolSize, ServerTls, TlsVerify};
+pub use difference::Changes;
+pub use document::{ConfigError, Problem, Setting};
+pub use file::{ConfigFile, Poll};
 pub use frontend::{ClientTls, Limits, Listener, ListenerAddress, Timeouts, TlsMode, User};
+pub use identity::ServerIdentity;
 pub use process::{Admin, LogFormat, Logging, Process};
 pub use secret::{Password, Secret, Verifier};
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Everything `dazzle.yaml` says, validated: every user names a cluster that exists, every password
 /// that comes from a file or the environment has been read.
@@ -34,4 +44,15 @@ pub struct Config {
     pub process: Process,
     /// Log level and format.
     pub logging: Logging,
+}
+
+impl Config {
+    /// Reads `text` as the content of `file`: relative paths in it are seen from the file's folder, and
+    /// the passwords and certificates that it names are read.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its line, column and path.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        read::read(text, file).config
+    }
 }

@@ -33,7 +33,8 @@ impl fmt::Debug for Secret {
 pub enum Verifier {
     /// `mysql_native_password`: SHA1(SHA1(password)), written `*` and 40 hex digits.
     Native([u8; 20]),
-    /// `caching_sha2_password`: the whole stored string, `$A$005$` + 20 bytes of salt + 43 of digest.
+    /// `caching_sha2_password`: the whole stored string, `$A$005$` or another number of rounds + 20 bytes
+    /// of salt + 43 of digest.
     Sha2(Vec<u8>),
 }
 
