@@ -6,6 +6,7 @@ mod buffer;
 mod capabilities;
 mod codec;
 mod command;
+pub mod compression;
 mod deadline;
 pub mod handshake;
 mod ok;
