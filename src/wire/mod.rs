@@ -11,6 +11,7 @@ mod deadline;
 pub mod handshake;
 mod ok;
 mod packet;
+pub mod proxy_protocol;
 mod reply;
 mod socket;
 mod status;
