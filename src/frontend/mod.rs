@@ -1,1 +1,4 @@
 //! frontend
+
+pub mod credential;
+pub mod tls;

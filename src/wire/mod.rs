@@ -16,6 +16,7 @@ mod reply;
 mod socket;
 mod status;
 mod stream;
+pub mod tls;
 
 pub use buffer::{BUFFER_BYTES, Buffer};
 pub use capabilities::Capabilities;
