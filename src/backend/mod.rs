@@ -1,1 +1,4 @@
 //! backend
+
+pub mod backoff;
+pub mod pool;
