@@ -6,6 +6,7 @@ mod client;
 mod load;
 mod measure;
 mod meter;
+mod placement;
 mod poller;
 mod process;
 mod proxy;
@@ -15,7 +16,7 @@ mod scenario;
 mod server;
 mod variables;
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::measure::{Effort, Idle, Line};
+use crate::measure::{Effort, Idle, Line, Middles};
 use crate::process::Role;
 use crate::proxy::Middle;
 use crate::scenario::Scenario;
@@ -89,13 +90,13 @@ fn run(options: &Options) -> io::Result<()> {
     let mut server = Role::start(&["server"])?;
     let server_address = server.address()?;
     let relay = Middle::relay(server_address)?;
-    let proxy = proxy(options, server_address)?;
+    let middles = Middles { relay, proxy: proxy(options, server_address)?, server };
     let scenarios = match (options.only.as_slice(), options.summary) {
         ([], true) => Scenario::SUMMARY.as_slice(),
         ([], false) => Scenario::ALL.as_slice(),
         (only, _) => only,
     };
-    let (rounds, millis) = if options.summary { (8, 450) } else { (10, 1000) };
+    let (rounds, millis) = if options.summary { (32, 100) } else { (50, 200) };
     let effort = Effort {
         rounds: options.rounds.unwrap_or(rounds) as usize,
         duration: Duration::from_millis(options.millis.unwrap_or(millis).into()),
@@ -110,12 +111,12 @@ fn run(options: &Options) -> io::Result<()> {
     );
     let mut lines = Vec::new();
     for scenario in scenarios {
-        let line = measure::cpu(*scenario, &relay, &proxy, effort)?;
-        show(&line)?;
+        let line = measure::cpu(*scenario, &middles, effort)?;
+        show(&line);
         lines.push(line);
     }
     let with_idle = options.only.is_empty() && options.clients > 0 && !options.self_check;
-    let idle = with_idle.then(|| measure::idle(&proxy, options.clients as usize)).transpose()?;
+    let idle = with_idle.then(|| measure::idle(&middles.proxy, options.clients as usize)).transpose()?;
     if let Some(idle) = &idle {
         println!(
             "idle client: {:.1} KiB after login, {:.1} KiB after a statement ({} clients)",
@@ -140,20 +141,17 @@ fn proxy(options: &Options, server: SocketAddr) -> io::Result<Middle> {
     Middle::dazzle(&program, options.config.as_deref(), server)
 }
 
-fn show(line: &Line) -> io::Result<()> {
-    let [low, .., high] = line.ratios.as_slice() else {
-        return writeln!(io::stdout(), "{:<14} {:.3}", line.scenario.to_string(), line.ratio());
-    };
+fn show(line: &Line) {
+    let (low, high) = line.extremes();
     let ratio = format!("{:.3} ({low:.3}–{high:.3})", line.ratio());
-    writeln!(
-        io::stdout(),
+    println!(
         "{:<14} {:>9.2} {:>9.2}  {ratio:<22} {:>9.0} {:>9.0}",
         line.scenario.to_string(),
         line.relay_us,
         line.proxy_us,
         line.relay_per_second,
         line.proxy_per_second,
-    )
+    );
 }
 
 /// The numbers that are compared between versions. An idle client is one that has worked.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::meter::{Cpu, resident_kib};
+use crate::placement::OneCpu;
 use crate::poller::pause;
 use crate::process::Role;
 use crate::proxy::Middle;
@@ -13,6 +14,13 @@ use crate::scenario::Scenario;
 
 /// Before the first round of each side: caches fill, pools open their connections.
 const WARM_UP: Duration = Duration::from_millis(300);
+
+/// Everything that runs besides the load.
+pub(crate) struct Middles {
+    pub(crate) server: Role,
+    pub(crate) relay: Middle,
+    pub(crate) proxy: Middle,
+}
 
 /// How often and how long.
 #[derive(Clone, Copy)]
@@ -36,20 +44,32 @@ pub(crate) struct Line {
     pub(crate) proxy_us: f64,
     pub(crate) relay_per_second: f64,
     pub(crate) proxy_per_second: f64,
-    /// Proxy ÷ relay of each round, sorted.
-    pub(crate) ratios: Vec<f64>,
+    /// Proxy ÷ relay of each round, sorted; at least one.
+    ratios: Vec<f64>,
 }
 
 impl Line {
+    /// The middle one of all rounds.
     pub(crate) fn ratio(&self) -> f64 {
         median(&self.ratios)
+    }
+
+    /// The smallest and the largest of all rounds.
+    pub(crate) fn extremes(&self) -> (f64, f64) {
+        (self.ratios[0], self.ratios[self.ratios.len() - 1])
     }
 }
 
 /// Drives relay and proxy in turns, whichever was second goes first in the next round, so that a
 /// machine that slows down or speeds up does so to both.
-pub(crate) fn cpu(scenario: Scenario, relay: &Middle, proxy: &Middle, effort: Effort) -> io::Result<Line> {
+pub(crate) fn cpu(scenario: Scenario, middles: &Middles, effort: Effort) -> io::Result<Line> {
+    let Middles { server, relay, proxy } = middles;
     let mut loads = [Load::start(scenario, relay)?, Load::start(scenario, proxy)?];
+    let mut together = vec![server.pid(), loads[0].role.pid(), loads[1].role.pid()];
+    if scenario.connections == 1 {
+        together.extend([relay.pid, proxy.pid]);
+    }
+    let _placement = OneCpu::share(together)?;
     for load in &mut loads {
         load.run(WARM_UP)?;
     }
