@@ -73,11 +73,13 @@ impl<'a> StatementContext<'a> {
         self.failure = Some(blame);
     }
 
-    /// The whole reply has been handed to the client's socket.
+    /// The whole reply has been handed to the client's socket. Returns that moment, so that nobody has to
+    /// read the clock (30 ns) again.
     #[inline]
-    pub fn finish(mut self) {
+    pub fn finish(mut self) -> Instant {
         self.finished = true;
-        let elapsed = self.started.elapsed();
+        let ended = Instant::now();
+        let elapsed = ended.saturating_duration_since(self.started);
         self.metrics.statements.increment(self.command);
         self.metrics.statement_time.record(elapsed);
         if let Some(blame) = self.failure {
@@ -86,6 +88,7 @@ impl<'a> StatementContext<'a> {
         if let Some(row) = self.digest {
             self.metrics.digests.record(row, self.started, elapsed, self.failure.is_some());
         }
+        ended
     }
 }
 
@@ -113,7 +116,8 @@ mod tests {
         context.first_byte();
         tokio::time::advance(Duration::from_millis(20)).await;
         context.failed(Blame::Backend);
-        context.finish();
+        let started = context.started();
+        assert_eq!(context.finish() - started, Duration::from_millis(20));
 
         assert_eq!(metrics.statements.get(CommandKind::Query), 1);
         assert_eq!(metrics.leases.get(), 1);

@@ -47,7 +47,7 @@ impl Sink<'_> {
             match *labels {
                 [] => metric.encode_counter::<NoLabelSet, _, f64>(number, None)?,
                 labels => {
-                    metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(number, None)?
+                    metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(number, None)?;
                 }
             }
         }

@@ -1,0 +1,170 @@
+//! What a statement costs in the proxy, measured beside a relay that only copies bytes.
+//!
+//! `cargo bench --bench relay -- --help`; how to read the numbers: `benches/README.md`.
+
+mod client;
+mod load;
+mod measure;
+mod meter;
+mod placement;
+mod poller;
+mod process;
+mod proxy;
+mod relay;
+mod replies;
+mod scenario;
+mod server;
+mod variables;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::measure::{Effort, Idle, Line, Middles};
+use crate::process::Role;
+use crate::proxy::Middle;
+use crate::scenario::Scenario;
+
+/// CPU of the proxy for each statement, beside a bare copy relay in the same run
+#[derive(Parser)]
+struct Options {
+    /// At most a minute, four scenarios; the last line is JSON
+    #[arg(long)]
+    summary: bool,
+    /// Only this scenario, like text_64 or prepared_1; may be repeated. Leaves the idle clients out
+    #[arg(long)]
+    only: Vec<Scenario>,
+    /// Rounds of each scenario; the middle one counts
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+    /// Milliseconds of each side in each round
+    #[arg(long, value_parser = clap::value_parser!(u32).range(50..=60_000))]
+    millis: Option<u32>,
+    /// Idle clients; 0 leaves that part out
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(0..=15_000))]
+    clients: u32,
+    /// A `dazzle` binary in place of this tree's
+    #[arg(long, value_name = "PATH")]
+    proxy: Option<PathBuf>,
+    /// A configuration in place of the made one; {listen}, {server}, {admin}, {user}, {password} are filled in
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The port of the bench's server, for a proxy that is started by hand
+    #[arg(long, value_name = "ADDRESS", requires_all = ["pid"], conflicts_with_all = ["proxy", "config"])]
+    target: Option<SocketAddr>,
+    /// The process id of that proxy
+    #[arg(long, requires = "target")]
+    pid: Option<u32>,
+    /// Measures the relay against a second relay: how far from 1.00 is this machine's noise
+    #[arg(long, conflicts_with_all = ["proxy", "config", "target"])]
+    self_check: bool,
+    /// Given by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    let result = match arguments.get(1).map(String::as_str) {
+        Some("role") => process::play(&arguments[2..]),
+        _ => run(&Options::parse()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("relay bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> io::Result<()> {
+    if !options.bench {
+        println!("a bench: run it with `cargo bench --bench relay`");
+        return Ok(());
+    }
+    let mut server = Role::start(&["server"])?;
+    let server_address = server.address()?;
+    let relay = Middle::relay(server_address)?;
+    let middles = Middles { relay, proxy: proxy(options, server_address)?, server };
+    let scenarios = match (options.only.as_slice(), options.summary) {
+        ([], true) => Scenario::SUMMARY.as_slice(),
+        ([], false) => Scenario::ALL.as_slice(),
+        (only, _) => only,
+    };
+    let (rounds, millis) = if options.summary { (32, 100) } else { (50, 200) };
+    let effort = Effort {
+        rounds: options.rounds.unwrap_or(rounds) as usize,
+        duration: Duration::from_millis(options.millis.unwrap_or(millis).into()),
+    };
+    println!(
+        "{:<14} {:>9} {:>9}  {:<22} {:>9} {:>9}",
+        "", "relay", "proxy", "proxy ÷ relay", "relay", "proxy"
+    );
+    println!(
+        "{:<14} {:>9} {:>9}  {:<22} {:>9} {:>9}",
+        "scenario", "CPU µs", "CPU µs", "median (min–max)", "per s", "per s"
+    );
+    let mut lines = Vec::new();
+    for scenario in scenarios {
+        let line = measure::cpu(*scenario, &middles, effort)?;
+        show(&line);
+        lines.push(line);
+    }
+    let with_idle = options.only.is_empty() && options.clients > 0 && !options.self_check;
+    let idle = with_idle.then(|| measure::idle(&middles.proxy, options.clients as usize)).transpose()?;
+    if let Some(idle) = &idle {
+        println!(
+            "idle client: {:.1} KiB after login, {:.1} KiB after a statement ({} clients)",
+            idle.logged_in, idle.after_statement, options.clients
+        );
+    }
+    println!("{}", json(&lines, idle.as_ref()));
+    Ok(())
+}
+
+fn proxy(options: &Options, server: SocketAddr) -> io::Result<Middle> {
+    if options.self_check {
+        return Middle::relay(server);
+    }
+    if let (Some(address), Some(pid)) = (options.target, options.pid) {
+        // Whoever starts that proxy needs to know where the server is.
+        eprintln!("the server listens on {server}; press Enter when the proxy leads there");
+        io::stdin().read_line(&mut String::new())?;
+        return Ok(Middle::running(address, pid));
+    }
+    let program = options.proxy.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_dazzle").into());
+    Middle::dazzle(&program, options.config.as_deref(), server)
+}
+
+fn show(line: &Line) {
+    let (low, high) = line.extremes();
+    let ratio = format!("{:.3} ({low:.3}–{high:.3})", line.ratio());
+    println!(
+        "{:<14} {:>9.2} {:>9.2}  {ratio:<22} {:>9.0} {:>9.0}",
+        line.scenario.to_string(),
+        line.relay_us,
+        line.proxy_us,
+        line.relay_per_second,
+        line.proxy_per_second,
+    );
+}
+
+/// The numbers that are compared between versions. An idle client is one that has worked.
+fn json(lines: &[Line], idle: Option<&Idle>) -> serde_json::Value {
+    let rounded = |number: f64| (number * 1000.0).round() / 1000.0;
+    let ratios: serde_json::Map<_, _> =
+        lines.iter().map(|line| (line.scenario.to_string(), rounded(line.ratio()).into())).collect();
+    let mut summary = serde_json::json!({ "relay_ratio": ratios });
+    if let Some(idle) = idle {
+        summary["idle_kib"] = rounded(idle.logged_in.max(idle.after_statement)).into();
+    }
+    if let Some(main) = lines.iter().find(|line| line.scenario == Scenario::MAIN).or(lines.first()) {
+        summary["cpu_us"] = rounded(main.proxy_us).into();
+    }
+    summary
+}

@@ -1,0 +1,118 @@
+//! The proxy under test: a `dazzle serve` of this tree, or whatever else is named.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::client::{Client, PASSWORD, USER};
+use crate::poller::pause;
+use crate::process::Role;
+
+/// What `dazzle` is run with unless `--config` names another: defaults, 20 server connections, metrics on.
+const CONFIG: &str = r#"
+listeners:
+  - address: {listen}
+    tls: disabled
+clusters:
+  bench:
+    primary: {server}
+    pool:
+      size_max: 20
+    tls:
+      mode: disabled
+users:
+  {user}:
+    password: "{password}"
+    cluster: bench
+admin:
+  http: {admin}
+logging:
+  level: warn
+"#;
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+const READY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A process between clients and the server, and where it listens.
+pub(crate) struct Middle {
+    pub(crate) address: SocketAddr,
+    pub(crate) pid: u32,
+    role: Option<Role>,
+    /// Removed at the end.
+    folder: Option<PathBuf>,
+}
+
+impl Middle {
+    /// The bare copy relay.
+    pub(crate) fn relay(server: SocketAddr) -> io::Result<Self> {
+        let mut role = Role::start(&["relay", &server.to_string()])?;
+        Ok(Self { address: role.address()?, pid: role.pid(), role: Some(role), folder: None })
+    }
+
+    /// A proxy that runs already and has `server` behind it by other means.
+    pub(crate) fn running(address: SocketAddr, pid: u32) -> Self {
+        Self { address, pid, role: None, folder: None }
+    }
+
+    /// `program serve --config …`; in the configuration `{listen}`, `{server}`, `{admin}`, `{user}` and
+    /// `{password}` stand for what this run uses.
+    pub(crate) fn dazzle(program: &Path, config: Option<&Path>, server: SocketAddr) -> io::Result<Self> {
+        let template = match config {
+            Some(path) => fs::read_to_string(path)?,
+            None => CONFIG.to_owned(),
+        };
+        let (address, admin) = free_addresses()?;
+        let text = template
+            .replace("{listen}", &address.to_string())
+            .replace("{server}", &server.to_string())
+            .replace("{admin}", &admin.to_string())
+            .replace("{user}", USER)
+            .replace("{password}", PASSWORD);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("relay-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let file = folder.join("dazzle.yaml");
+        fs::write(&file, text)?;
+        let file = file.to_str().ok_or(io::Error::other("the target folder's path is not UTF-8"))?;
+        let role = Role::start_program(program, &["serve", "--config", file])?;
+        let mut proxy = Self { address, pid: role.pid(), role: Some(role), folder: Some(folder) };
+        proxy.wait_until_ready()?;
+        Ok(proxy)
+    }
+
+    fn wait_until_ready(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        loop {
+            let error = match Client::login(self.address) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if self.role.as_mut().is_some_and(|role| role.ended().unwrap_or(true)) {
+                return Err(io::Error::other("the proxy ended at its start"));
+            }
+            if Instant::now() >= deadline {
+                return Err(io::Error::other(format!("the proxy is not ready: {error}")));
+            }
+            pause(READY_PAUSE);
+        }
+    }
+}
+
+impl Drop for Middle {
+    fn drop(&mut self) {
+        drop(self.role.take());
+        if let Some(folder) = &self.folder {
+            // A leftover in the target folder harms nobody.
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// Two addresses that were free a moment ago.
+fn free_addresses() -> io::Result<(SocketAddr, SocketAddr)> {
+    let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let second = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok((first.local_addr()?, second.local_addr()?))
+}
