@@ -37,6 +37,7 @@ const PACKETS_MAX: u8 = 8;
 pub struct ClientAuth {
     password: Zeroizing<String>,
     secure: bool,
+    encrypted: bool,
     clear_password_allowed: bool,
     server_key: Option<Arc<str>>,
     scramble: Scramble,
@@ -54,6 +55,7 @@ impl ClientAuth {
         Self {
             password,
             secure,
+            encrypted: secure,
             clear_password_allowed: false,
             server_key: None,
             scramble: Scramble::from_bytes([0; Scramble::LEN]),
@@ -61,6 +63,14 @@ impl ClientAuth {
             key_requested: false,
             packets: 0,
         }
+    }
+
+    /// Whether what makes the transport secure is TLS. To be told for unix sockets: `sha256_password`,
+    /// unlike its successor, does not trust them.
+    #[must_use]
+    pub const fn encrypted(mut self, encrypted: bool) -> Self {
+        self.encrypted = encrypted;
+        self
     }
 
     /// Whether the server may ask for the password itself by `mysql_clear_password` (PAM, LDAP); without
@@ -172,8 +182,9 @@ impl ClientAuth {
     /// The password in full: as it is where nobody listens, encrypted where we have the server's key,
     /// else the request for that key.
     fn full_password(&mut self, key_request: u8) -> Result<Vec<u8>, AuthError> {
+        let trusted = if self.plugin == Plugin::Sha256Password { self.encrypted } else { self.secure };
         match &self.server_key {
-            _ if self.secure => Ok(self.clear()),
+            _ if trusted => Ok(self.clear()),
             Some(pem) => rsa::encrypt(self.password.as_bytes(), &self.scramble, pem.as_bytes()),
             None => {
                 self.key_requested = true;
