@@ -1,1 +1,403 @@
-//! Builds everything from the configuration, runs it, drains it.
+//! Builds everything from the configuration, runs it, reloads it, drains it.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tracing::{error, info, warn};
+
+use crate::admin::{self, AdminState, Lifecycle, Readiness, systemd};
+use crate::backend::pool::{Upkeep, WorkerId};
+use crate::config::{Config, ConfigFile, Poll};
+use crate::engine::{Engine, FactsCache, Shutdown, Worker};
+use crate::frontend::tls::Material;
+use crate::frontend::{BoundListener, ClientCounts, Frontend, Security, bind};
+use crate::telemetry::log::LogHandle;
+use crate::telemetry::{self, Outcome, PoolNumbers, PoolTotals, Telemetry, spawn};
+use crate::wire::auth::Sha2Cache;
+
+/// Passwords that are remembered as proved; a fleet has few users.
+const PROVED_PASSWORDS_MAX: usize = 4096;
+
+/// How often the configuration file is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often upkeep looks for pools that a reload has made.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The process could not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("{0}")]
+    Listener(#[from] crate::frontend::ListenerError),
+    #[error("TLS: {0}")]
+    Tls(#[from] crate::wire::tls::TlsError),
+    #[error("log: {0}")]
+    Log(#[from] telemetry::log::LogError),
+    #[error("admin.http {0}: {1}")]
+    Admin(std::net::SocketAddr, io::Error),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Runs the proxy until it is told to stop. Errors of the configuration go to stderr.
+#[must_use]
+pub fn serve(mut file: ConfigFile) -> ExitCode {
+    let config = match file.load() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match Server::start(config, file) {
+        Ok(server) => server.run(),
+        Err(error) => {
+            eprintln!("dazzle could not start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything that runs.
+struct Server {
+    engine: Arc<Engine>,
+    security: Arc<ArcSwap<Security>>,
+    counts: Arc<ClientCounts>,
+    readiness: Arc<Readiness>,
+    file: ConfigFile,
+    log: LogHandle,
+    workers: Vec<WorkerThread>,
+    admin: Option<std::net::TcpListener>,
+}
+
+/// A worker's thread and what it will run.
+struct WorkerThread {
+    frontend: Frontend,
+    listeners: Vec<(BoundListener, Arc<crate::config::Listener>)>,
+}
+
+impl Server {
+    fn start(config: Config, file: ConfigFile) -> Result<Self, StartError> {
+        let log = telemetry::log::start(&config.logging)?;
+        raise_file_limit(&config);
+        let count = worker_count(&config);
+        let telemetry = Arc::new(Telemetry::new(count));
+        telemetry.watch_log(log.dropped());
+        let security = Arc::new(ArcSwap::from_pointee(build_security(&config, &file, None)?));
+        let engine = Engine::new(config, telemetry)?;
+        let counts = Arc::new(ClientCounts::default());
+        let snapshot = engine.snapshot();
+        let mut workers: Vec<WorkerThread> = (0..count)
+            .map(|n| WorkerThread { frontend: frontend(n, &engine, &security, &counts), listeners: Vec::new() })
+            .collect();
+        for settings in &snapshot.config.listeners {
+            let settings = Arc::new(settings.clone());
+            for (worker, listener) in workers.iter_mut().zip(bind(&settings, count)?) {
+                worker.listeners.push((listener, Arc::clone(&settings)));
+            }
+        }
+        let admin = match snapshot.config.admin.http {
+            Some(address) => Some(bind_admin(address).map_err(|error| StartError::Admin(address, error))?),
+            None => None,
+        };
+        register_pools(&engine);
+        let readiness = Arc::new(Readiness::new(Box::new(Vec::new)));
+        Ok(Self { engine, security, counts, readiness, file, log, workers, admin })
+    }
+
+    fn run(mut self) -> ExitCode {
+        let workers = std::mem::take(&mut self.workers);
+        let threads: Vec<_> = workers
+            .into_iter()
+            .enumerate()
+            .map(|(n, worker)| {
+                std::thread::Builder::new()
+                    .name(format!("worker-{n}"))
+                    .spawn(move || run_worker(worker))
+                    .expect("a thread at start")
+            })
+            .collect();
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime at start");
+        let clean = runtime.block_on(self.control());
+        for thread in threads {
+            if thread.join().is_err() {
+                error!("a worker ended in a panic");
+            }
+        }
+        if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// The control plane: signals, reload, the operators' port. Returns whether the end was clean.
+    async fn control(mut self) -> bool {
+        let (stop_admin, stop) = watch::channel(false);
+        if let Some(listener) = self.admin.take().and_then(|listener| TcpListener::from_std(listener).ok()) {
+            let state = AdminState {
+                telemetry: Arc::clone(&self.engine.telemetry),
+                readiness: Arc::clone(&self.readiness),
+            };
+            drop(spawn("admin", async move {
+                if let Err(error) = admin::serve(listener, Arc::new(state), stop).await {
+                    warn!(%error, "admin port failed");
+                }
+            }));
+        }
+        self.readiness.set(Lifecycle::Serving);
+        systemd::ready("serving");
+        info!(version = env!("CARGO_PKG_VERSION"), "ready");
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                error!(%error, "signals cannot be handled");
+                return false;
+            }
+        };
+        let mut watch = interval(WATCH_INTERVAL);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = Signals::end(&mut signals.terminate, &mut signals.interrupt) => break,
+                _ = signals.hangup.recv() => self.reload(),
+                _ = watch.tick() => if matches!(self.file.poll(), Poll::Changed) { self.reload() },
+            }
+        }
+        let clean = self.drain(&mut signals).await;
+        let _ = stop_admin.send(true);
+        clean
+    }
+
+    /// A new configuration, if it is right; otherwise everything stays as it is.
+    fn reload(&mut self) {
+        systemd::reloading();
+        match self.try_reload() {
+            Ok(()) => self.engine.telemetry.control().reloaded(Outcome::Ok),
+            Err(lines) => {
+                self.engine.telemetry.control().reloaded(Outcome::Failed);
+                for line in lines {
+                    error!(%line, "configuration refused, the running one stays");
+                }
+            }
+        }
+        systemd::ready("serving");
+    }
+
+    fn try_reload(&mut self) -> Result<(), Vec<String>> {
+        let config = self.file.load().map_err(|error| error.lines().collect::<Vec<_>>())?;
+        let old = Arc::clone(&self.engine.snapshot().config);
+        let changes = old.difference(&config);
+        let cache = Arc::clone(&self.security.load().sha2_cache);
+        let security = build_security(&config, &self.file, Some(cache)).map_err(|error| vec![error.to_string()])?;
+        let level = config.logging.level.clone();
+        self.engine.reload(config).map_err(|error| vec![error.to_string()])?;
+        self.security.store(Arc::new(security));
+        if let Err(error) = self.log.reload(&level) {
+            warn!(%error, "log level");
+        }
+        info!(live = ?changes.live, restart = ?changes.restart, "configuration reloaded");
+        Ok(())
+    }
+
+    /// No new clients; sessions end outside transactions, or when time is up, or at a second signal.
+    async fn drain(&self, signals: &mut Signals) -> bool {
+        let limit = self.engine.snapshot().config.process.drain_timeout;
+        info!(clients = self.counts.all(), "draining");
+        self.readiness.set(Lifecycle::Draining);
+        systemd::stopping(u32::try_from(limit.as_secs()).unwrap_or(u32::MAX));
+        self.engine.shut_down(Shutdown::Draining);
+        let clean = tokio::select! {
+            result = timeout(limit, self.empty()) => result.is_ok(),
+            () = Signals::end(&mut signals.terminate, &mut signals.interrupt) => false,
+        };
+        self.engine.shut_down(Shutdown::Immediate);
+        for (_, _, pool) in self.engine.snapshot().topology.pools() {
+            pool.drain();
+        }
+        // Sessions that were told to end at once, and connections that say goodbye to their server.
+        let _ = timeout(Duration::from_secs(1), self.empty()).await;
+        info!(clients = self.counts.all(), "stopped");
+        clean
+    }
+
+    async fn empty(&self) {
+        let mut tick = interval(Duration::from_millis(10));
+        while self.counts.all() > 0 {
+            tick.tick().await;
+        }
+    }
+}
+
+/// The signals that mean something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn end(terminate: &mut Signal, interrupt: &mut Signal) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+}
+
+fn worker_count(config: &Config) -> usize {
+    match config.process.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n as usize,
+    }
+}
+
+fn frontend(
+    n: usize,
+    engine: &Arc<Engine>,
+    security: &Arc<ArcSwap<Security>>,
+    counts: &Arc<ClientCounts>,
+) -> Frontend {
+    let worker = Worker {
+        id: WorkerId(n as u16),
+        metrics: engine.telemetry.worker(n),
+        facts: FactsCache::new(rand::random()),
+    };
+    Frontend {
+        engine: Arc::clone(engine),
+        worker: Arc::new(worker),
+        security: Arc::clone(security),
+        counts: Arc::clone(counts),
+    }
+}
+
+fn build_security(
+    config: &Config,
+    file: &ConfigFile,
+    cache: Option<Arc<Sha2Cache>>,
+) -> Result<Security, crate::wire::tls::TlsError> {
+    let folder = file.path().parent().unwrap_or(Path::new(".")).join("dazzle-tls");
+    let material = Material::load_or_create(&config.tls, &folder)?;
+    Ok(Security {
+        tls: material.server,
+        rsa: material.rsa,
+        sha2_cache: cache.unwrap_or_else(|| Arc::new(Sha2Cache::new(PROVED_PASSWORDS_MAX))),
+        decoys: Security::decoys_of(config),
+    })
+}
+
+/// One worker: a runtime of its own, its listeners, its sessions; until the engine shuts down.
+fn run_worker(worker: WorkerThread) {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime at start");
+    runtime.block_on(async move {
+        let WorkerThread { frontend, listeners } = worker;
+        let mut shutdown = frontend.engine.shutdown();
+        for (listener, settings) in listeners {
+            drop(spawn("listener", frontend.clone().listen(listener, settings)));
+        }
+        let counts = Arc::clone(&frontend.counts);
+        drop(spawn("upkeep", keep_up(Arc::clone(&frontend.engine), frontend.worker.id)));
+        drop(frontend);
+        let _ = shutdown.wait_for(|how| *how == Shutdown::Immediate).await;
+        // Sessions are told at the same moment; whoever is in the middle of a write gets a little time.
+        let last = Instant::now() + Duration::from_secs(1);
+        let mut tick = interval(Duration::from_millis(10));
+        while counts.all() > 0 && Instant::now() < last {
+            tick.tick().await;
+        }
+    });
+}
+
+/// Starts the upkeep of every pool, also of those that a reload makes. The first worker does it.
+async fn keep_up(engine: Arc<Engine>, worker: WorkerId) {
+    let mut kept: Vec<std::sync::Weak<crate::backend::ServerPool>> = Vec::new();
+    let mut known: Option<Arc<crate::engine::Snapshot>> = None;
+    let mut tick = interval(UPKEEP_INTERVAL);
+    loop {
+        tick.tick().await;
+        let snapshot = engine.snapshot();
+        if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &snapshot)) {
+            continue;
+        }
+        kept.retain(|pool| pool.strong_count() > 0);
+        for (_, _, pool) in snapshot.topology.pools() {
+            if kept.iter().any(|kept| std::ptr::eq(kept.as_ptr(), Arc::as_ptr(pool))) {
+                continue;
+            }
+            pool.add_worker(worker);
+            kept.push(Arc::downgrade(pool));
+            if worker == WorkerId(0) {
+                drop(spawn("pool.upkeep", Upkeep::new(pool, worker).run()));
+            }
+        }
+        known = Some(snapshot);
+    }
+}
+
+fn bind_admin(address: std::net::SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// As many open files as the system lets us have; too few are reported, not discovered at noon.
+fn raise_file_limit(config: &Config) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if setrlimit(Resource::Nofile, raised).is_err() {
+        warn!("the limit of open files could not be raised");
+    }
+    let have = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let servers: u64 = config.clusters.values().map(|cluster| u64::from(cluster.pool.size_max)).sum();
+    let need = u64::from(config.limits.connections_max) + servers + 64;
+    if have < need {
+        warn!(have, need, "limits.connections_max is more than the limit of open files allows");
+    }
+}
+
+/// Numbers of the pools, read when metrics are scraped.
+fn register_pools(engine: &Arc<Engine>) {
+    let weak = Arc::downgrade(engine);
+    engine.telemetry.register(Box::new(move |sink| {
+        let Some(engine) = weak.upgrade() else { return Ok(()) };
+        let snapshot = engine.snapshot();
+        let pools = snapshot.topology.pool_snapshots();
+        let numbers: Vec<PoolNumbers<'_>> = pools.iter().map(pool_numbers).collect();
+        telemetry::write_pools(sink, &numbers)
+    }));
+}
+
+fn pool_numbers((cluster, user, pool): &(String, String, crate::backend::pool::Snapshot)) -> PoolNumbers<'_> {
+    PoolNumbers {
+        cluster,
+        backend: "primary",
+        user,
+        idle: pool.idle,
+        leased: pool.leased,
+        dialling: pool.dialling,
+        closing: pool.closing,
+        waiting: pool.waiting,
+        size_max: pool.size_max,
+        totals: PoolTotals {
+            created: pool.totals.created,
+            connect_failures: pool.totals.connect_failures,
+            waits: pool.totals.waits,
+            timeouts: pool.totals.timeouts,
+            queue_full: pool.totals.queue_full,
+        },
+    }
+}

@@ -1,5 +1,23 @@
 //! Server connections: logging in, knowing what a session looks like there, pooling.
 
 mod backoff;
+mod conn;
+mod connect;
+mod error;
+mod facts;
+mod image;
+mod login;
 pub mod pool;
+mod prepared;
 pub mod tls;
+mod topology;
+
+pub use conn::{BackendConn, Condition, ResultSet};
+pub(crate) use conn::parting_error;
+pub use connect::Connector;
+pub use error::BackendError;
+pub use facts::{Collation, Flavor, ServerFacts};
+pub use image::{SessionImage, Transition};
+pub use login::Login;
+pub use prepared::{PrepareReply, PreparedKey, PreparedStatements, ServerStatement};
+pub use topology::{Backend, Cluster, ServerLease, ServerPool, Topology};

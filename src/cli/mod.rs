@@ -1,6 +1,7 @@
 //! Command-line arguments of `dazzle`: one subcommand, one function.
 
 mod check;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Serve(serve::Serve),
 }
 
 /// Parses the arguments and runs the subcommand.
@@ -24,6 +26,7 @@ enum Command {
 pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
     }
 }
 

@@ -1,1 +1,25 @@
-//! engine
+//! One statement's life: snapshot, facts, lease, exchange, reply; and the session's state across them.
+
+mod client;
+mod commands;
+mod error;
+mod execute;
+mod facts;
+mod local;
+mod parameters;
+mod pins;
+mod prepared;
+mod process;
+mod relay;
+mod session;
+mod snapshot;
+mod statement;
+mod streaming;
+
+pub use client::{Client, ClientError};
+pub use error::EngineError;
+pub use facts::FactsCache;
+pub use process::{Engine, Shutdown};
+pub use relay::RelayError;
+pub use session::{Session, SessionParts, SessionState, Worker, server_facts, with_ignore_space};
+pub use snapshot::{Snapshot, User};

@@ -1,4 +1,15 @@
-//! frontend
+//! Clients: listeners, the login, and the loop that reads commands.
 
+mod accept;
 pub mod credential;
+mod limits;
+mod listener;
+mod login;
+mod offer;
+mod serve;
 pub mod tls;
+
+pub use accept::Frontend;
+pub use limits::ClientCounts;
+pub use listener::{BoundListener, ListenerError, bind};
+pub use login::Security;

@@ -24,6 +24,9 @@ macro_rules! label {
             /// How many values there are.
             pub const COUNT: usize = [$($text),+].len();
 
+            /// Every value, in order.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$variant),+];
+
             /// The value as a label shows it.
             #[must_use]
             pub const fn name(self) -> &'static str {
@@ -133,6 +136,8 @@ label! {
         TemporaryTable = "temporary_table",
         /// LOCK TABLES, FLUSH TABLES WITH READ LOCK or LOCK INSTANCE is held.
         TableLock = "table_lock",
+        /// LOCK INSTANCE FOR BACKUP is held.
+        InstanceLock = "instance_lock",
         /// GET_LOCK is held.
         NamedLock = "named_lock",
         /// A prepared statement made with SQL `PREPARE`.
@@ -149,6 +154,12 @@ label! {
         Warnings = "warnings",
         /// An XA transaction.
         Xa = "xa",
+        /// SET TRANSACTION: characteristics of the next transaction only.
+        NextTransaction = "next_transaction",
+        /// A savepoint without an open transaction (`autocommit` off).
+        Savepoint = "savepoint",
+        /// SET ROLE.
+        Role = "role",
         /// HANDLER … OPEN.
         Handler = "handler",
         /// Several statements in one command.

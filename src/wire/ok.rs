@@ -175,7 +175,8 @@ impl<'a> StateChanges<'a> {
                 return self.variable();
             }
             1 => StateChange::Schema(Reader::new(data).lenenc_bytes()?),
-            2 => StateChange::State(Reader::new(data).lenenc_bytes()? == b"1"),
+            // Both servers send the digit without a length of its own.
+            2 => StateChange::State(data == b"1"),
             kind => StateChange::Other { kind, data },
         })
     }
@@ -214,7 +215,7 @@ pub fn encode_state_change(change: StateChange<'_>, out: &mut Vec<u8>) {
             1
         }
         StateChange::State(changed) => {
-            data.put_lenenc_bytes(if changed { b"1" } else { b"0" });
+            data.push(if changed { b'1' } else { b'0' });
             2
         }
         StateChange::Other { kind, data: encoded } => {

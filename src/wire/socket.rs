@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
+use crate::wire::compression::Compressed;
+
 /// What the operating system gives us.
 #[derive(Debug)]
 pub enum Transport {
@@ -27,19 +29,40 @@ pub enum Socket {
     Plain(Transport),
     /// TLS; boxed because its state is a kilobyte that most connections do without.
     Tls(Box<TlsStream<Transport>>),
+    /// Compressed packets over one of the others.
+    Compressed(Box<Compressed<Socket>>),
+}
+
+impl Transport {
+    /// Moves the socket to the I/O driver of the current runtime.
+    pub fn reregister(&mut self) -> io::Result<()> {
+        // Between the two steps the socket is owned here: a failure leaves a closed pipe behind.
+        let (closed, _) = tokio::io::duplex(1);
+        *self = match std::mem::replace(self, Self::Pipe(closed)) {
+            Self::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Self::Unix(stream) => Self::Unix(UnixStream::from_std(stream.into_std()?)?),
+            pipe @ Self::Pipe(_) => pipe,
+        };
+        Ok(())
+    }
 }
 
 impl Socket {
     /// Whether a password may be sent in clear: TLS and unix sockets.
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        matches!(self, Self::Tls(_) | Self::Plain(Transport::Unix(_)))
+        match self {
+            Self::Tls(_) | Self::Plain(Transport::Unix(_)) => true,
+            Self::Plain(_) => false,
+            Self::Compressed(inner) => inner.get_ref().is_secure(),
+        }
     }
 
     /// A new exchange begins; compression counts its own packets and starts again at 0.
     pub fn reset_sequence(&mut self) {
         match self {
             Self::Plain(_) | Self::Tls(_) => {}
+            Self::Compressed(compressed) => compressed.reset_sequence(),
         }
     }
 
@@ -49,6 +72,7 @@ impl Socket {
         match self {
             Self::Plain(transport) => transport,
             Self::Tls(tls) => tls.get_ref().0,
+            Self::Compressed(inner) => inner.get_ref().transport(),
         }
     }
 }
@@ -101,4 +125,4 @@ macro_rules! delegate_io {
 }
 
 delegate_io!(Transport, Transport::Tcp, Transport::Unix, Transport::Pipe);
-delegate_io!(Socket, Socket::Plain, Socket::Tls);
+delegate_io!(Socket, Socket::Plain, Socket::Tls, Socket::Compressed);

@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use crate::wire::buffer::Buffer;
+use crate::wire::compression::{Algorithm, Compressed};
 use crate::wire::packet::{HEADER_BYTES, Header, PAYLOAD_MAX, frame};
-use crate::wire::socket::Socket;
+use crate::wire::socket::{Socket, Transport};
 
 /// Why a packet could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +44,21 @@ pub struct PacketStream {
     pub(crate) input: Buffer,
     /// Sequence id that the next packet of this exchange has, in either direction.
     pub(crate) sequence: u8,
+    /// Nothing is read beyond the packet that is waited for: TLS may begin right after it, and its
+    /// bytes are not ours.
+    exact: bool,
 }
 
 impl PacketStream {
     /// A stream at the start of a connection.
     #[must_use]
     pub fn new(socket: Socket) -> Self {
-        Self { socket, input: Buffer::default(), sequence: 0 }
+        Self { socket, input: Buffer::default(), sequence: 0, exact: true }
+    }
+
+    /// The login is over: from here on as much is read at once as there is.
+    pub const fn read_ahead(&mut self) {
+        self.exact = false;
     }
 
     /// The socket below.
@@ -71,7 +80,22 @@ impl PacketStream {
     /// Goes on over another socket (the same one under TLS, say); sequence ids continue.
     #[must_use]
     pub fn over(socket: Socket, sequence: u8) -> Self {
-        Self { socket, input: Buffer::default(), sequence }
+        Self { socket, input: Buffer::default(), sequence, exact: true }
+    }
+
+    /// Packets are compressed from here on.
+    pub fn compress(&mut self, algorithm: Algorithm) {
+        let (closed, _) = tokio::io::duplex(1);
+        let socket = std::mem::replace(&mut self.socket, Socket::Plain(Transport::Pipe(closed)));
+        self.socket = Socket::Compressed(Box::new(Compressed::new(socket, algorithm)));
+    }
+
+    /// Moves the socket to the I/O driver of the current runtime, where that is possible.
+    pub fn reregister(&mut self) -> io::Result<()> {
+        if let Socket::Plain(transport) = &mut self.socket {
+            transport.reregister()?;
+        }
+        Ok(())
     }
 
     /// A new exchange begins: the next packet has sequence id 0.
@@ -88,7 +112,10 @@ impl PacketStream {
 
     /// See [`PacketStream::fill`].
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
-        let mut spare = ReadBuf::new(self.input.spare(wanted));
+        let missing = wanted.saturating_sub(self.input.len()).max(1);
+        let spare = self.input.spare(wanted);
+        let room = if self.exact { missing.min(spare.len()) } else { spare.len() };
+        let mut spare = ReadBuf::new(&mut spare[..room]);
         let polled = Pin::new(&mut self.socket).poll_read(cx, &mut spare);
         let n = spare.filled().len();
         match polled {

@@ -165,3 +165,9 @@ impl<C: Connect> Member for Pool<C> {
         })
     }
 }
+
+impl<C: Connect> std::fmt::Debug for Pool<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}

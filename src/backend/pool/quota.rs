@@ -360,3 +360,9 @@ impl Drop for DialPermit {
         }
     }
 }
+
+impl std::fmt::Debug for BackendQuota {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BackendQuota").finish_non_exhaustive()
+    }
+}

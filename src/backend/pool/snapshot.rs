@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub waiting: u32,
     /// All connections: idle, leased, dialling, closing.
     pub size: u32,
+    /// Connections at most, dedicated ones included.
+    pub size_max: u32,
     /// Since the pool was made.
     pub totals: Totals,
 }

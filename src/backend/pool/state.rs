@@ -280,6 +280,7 @@ impl<T: Pooled> State<T> {
             closing: self.closing,
             waiting: self.queue.waiting(),
             size: self.total(),
+            size_max: self.capacity(),
             totals: self.totals,
         }
     }

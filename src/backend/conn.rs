@@ -1,0 +1,464 @@
+//! One server connection: its stream, what the server's session looks like now, and whether somebody
+//! else may have it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::backend::error::BackendError;
+use crate::backend::facts::{Flavor, MYSQL_TRACKED, ServerFacts};
+use crate::backend::image::{SessionImage, Transition};
+use crate::backend::login::Login;
+use crate::backend::pool::{Pooled, Profile, WorkerId};
+use crate::backend::prepared::{PrepareReply, PreparedKey, PreparedStatements};
+use crate::wire::handshake::Scramble;
+use crate::wire::{
+    Buffer, Capabilities, Deadline, ErrPacket, Header, Malformed, OkPacket, PacketStream, Reader, StatusFlags,
+    code, frame,
+};
+
+/// Whether a connection can be given to somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Its session is exactly what its image says; no reply is outstanding.
+    Ready,
+    /// A reply is outstanding.
+    Busy,
+    /// Its session holds something that no image describes (user variables, locks …): it must be reset
+    /// before anybody else gets it.
+    Dirty,
+    /// Unknown; only good for being closed.
+    Broken,
+}
+
+/// Rows and bytes of an internal query's answer at most.
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
+
+/// One server connection. Only a lease touches it.
+#[derive(Debug)]
+pub struct BackendConn {
+    pub(crate) stream: PacketStream,
+    pub(crate) deadline: Deadline,
+    pub(crate) prepared: PreparedStatements,
+    pub(crate) facts: Arc<ServerFacts>,
+    /// Status after the last statement.
+    pub(crate) status: StatusFlags,
+    condition: Condition,
+    image: Arc<SessionImage>,
+    profile: Profile,
+    home: WorkerId,
+    thread_id: u32,
+    capabilities: Capabilities,
+    /// For exchanges that are not statements: state, reset, prepare.
+    exchange_timeout: Duration,
+    login: Arc<Login>,
+    scramble: Scramble,
+}
+
+/// What a new connection consists of.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) stream: PacketStream,
+    pub(crate) facts: Arc<ServerFacts>,
+    pub(crate) status: StatusFlags,
+    pub(crate) profile: Profile,
+    pub(crate) home: WorkerId,
+    pub(crate) thread_id: u32,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) exchange_timeout: Duration,
+    pub(crate) login: Arc<Login>,
+    pub(crate) scramble: Scramble,
+}
+
+impl BackendConn {
+    pub(crate) fn new(connected: Connected) -> Self {
+        Self {
+            image: Arc::clone(&connected.facts.fresh),
+            stream: connected.stream,
+            deadline: Deadline::new(),
+            prepared: PreparedStatements::default(),
+            facts: connected.facts,
+            status: connected.status,
+            condition: Condition::Ready,
+            profile: connected.profile,
+            home: connected.home,
+            thread_id: connected.thread_id,
+            capabilities: connected.capabilities,
+            exchange_timeout: connected.exchange_timeout,
+            login: connected.login,
+            scramble: connected.scramble,
+        }
+    }
+
+    /// The server's id of this connection, for KILL.
+    #[must_use]
+    pub const fn thread_id(&self) -> u32 {
+        self.thread_id
+    }
+
+    /// What was agreed on with the server.
+    #[must_use]
+    pub const fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// What its session looks like.
+    #[must_use]
+    pub const fn image(&self) -> &Arc<SessionImage> {
+        &self.image
+    }
+
+    /// Whether somebody else may have it.
+    #[must_use]
+    pub const fn condition(&self) -> Condition {
+        self.condition
+    }
+
+    /// The server's session has become this by a statement of the client.
+    pub fn became(&mut self, image: &Arc<SessionImage>) {
+        self.image = Arc::clone(image);
+    }
+
+    /// Whether the session holds something that no image describes; the owner says so after every
+    /// statement.
+    pub const fn mark_dirty(&mut self, dirty: bool) {
+        self.condition = match self.condition {
+            Condition::Ready | Condition::Dirty if dirty => Condition::Dirty,
+            Condition::Ready | Condition::Dirty => Condition::Ready,
+            other => other,
+        };
+    }
+
+    /// A command is about to be written: until [`BackendConn::answered`] the connection is nobody's.
+    pub fn begin(&mut self) {
+        self.stream.reset_sequence();
+        if self.condition != Condition::Broken {
+            self.condition = Condition::Busy;
+        }
+    }
+
+    /// The whole reply has been read.
+    pub const fn answered(&mut self, status: StatusFlags) {
+        self.status = status;
+        if matches!(self.condition, Condition::Busy) {
+            self.condition = Condition::Ready;
+        }
+    }
+
+    /// Nothing is known about it any more.
+    pub const fn break_off(&mut self) {
+        self.condition = Condition::Broken;
+    }
+
+    /// Moves its socket to `worker`'s I/O driver; it must be called there. Sockets under TLS stay where
+    /// they are: they work from anywhere, only a wake-up costs more.
+    pub fn move_to(&mut self, worker: WorkerId) -> std::io::Result<()> {
+        if self.home != worker {
+            self.stream.reregister()?;
+            self.home = worker;
+        }
+        Ok(())
+    }
+
+    /// Makes the server's session look like `image`, in one round trip at most. On any error but the
+    /// server's refusal of a value the connection is broken.
+    pub async fn adopt(&mut self, image: &Arc<SessionImage>) -> Result<(), BackendError> {
+        match image.transition_from(&self.image) {
+            Transition::Nothing => return Ok(()),
+            Transition::Commands(commands) => self.adopt_by(&commands).await?,
+            Transition::Relogin => {
+                self.relogin().await?;
+                if let Transition::Commands(commands) = image.transition_from(&self.image) {
+                    self.adopt_by(&commands).await?;
+                }
+            }
+        }
+        self.image = Arc::clone(image);
+        Ok(())
+    }
+
+    async fn adopt_by(&mut self, commands: &[Vec<u8>]) -> Result<(), BackendError> {
+        let status = self.exchange(commands).await?;
+        self.status = status;
+        Ok(())
+    }
+
+    /// Sends commands in one write, reads one OK for each; the connection is broken in between.
+    async fn exchange(&mut self, commands: &[Vec<u8>]) -> Result<StatusFlags, BackendError> {
+        let before = self.condition;
+        self.condition = Condition::Broken;
+        self.stream.reset_sequence();
+        let mut bytes = Vec::new();
+        for command in commands {
+            frame(&mut bytes, 0, command);
+        }
+        let limit = self.exchange_timeout;
+        let stream = &mut self.stream;
+        let replies = async {
+            stream.write_all(&bytes).await?;
+            let mut status = StatusFlags::default();
+            for _ in commands {
+                stream.sequence = 1;
+                status = expect_ok(&stream.read_payload(ANSWER_BYTES_MAX).await?)?;
+            }
+            Ok::<_, BackendError>(status)
+        };
+        let result = timeout(limit, replies).await.map_err(|_| BackendError::Timeout("a state change"))?;
+        match result {
+            // One of several commands was refused: how far the others got is not worth finding out.
+            Err(BackendError::Server(packet)) if commands.len() > 1 => Err(BackendError::Server(packet)),
+            result => self.after(before, result),
+        }
+    }
+
+    /// After an exchange of our own: the connection is as good as before if the server gave an answer,
+    /// be it a refusal.
+    fn after<T>(&mut self, before: Condition, result: Result<T, BackendError>) -> Result<T, BackendError> {
+        if matches!(result, Ok(_) | Err(BackendError::Server(_))) {
+            self.condition = before;
+        }
+        result
+    }
+
+    /// COM_INIT_DB for the client: `image` is the present one with the wanted schema. Unlike
+    /// [`BackendConn::adopt`] it asks the server even if nothing changes: the schema may be gone, or the
+    /// user may have lost its rights.
+    pub async fn enter_schema(&mut self, image: &Arc<SessionImage>) -> Result<(), BackendError> {
+        let mut command = vec![code::INIT_DB];
+        command.extend_from_slice(image.schema().unwrap_or_default());
+        self.status = self.exchange(&[command]).await?;
+        self.image = Arc::clone(image);
+        Ok(())
+    }
+
+    /// Asks the server something of our own; the answer's rows are texts or NULL. Leaves the session as
+    /// it was, apart from its diagnostics.
+    pub async fn ask(&mut self, sql: &str) -> Result<Vec<Vec<Option<Vec<u8>>>>, BackendError> {
+        let answer = self.ask_payloads(sql).await?;
+        let columns = answer.columns.len() as u64;
+        Ok(answer.rows.iter().map(|row| parse_row(row, columns)).collect::<Result<_, _>>()?)
+    }
+
+    /// See [`BackendConn::ask`]; the answer as the server sent it.
+    pub async fn ask_payloads(&mut self, sql: &str) -> Result<ResultSet, BackendError> {
+        let before = self.condition;
+        self.condition = Condition::Broken;
+        self.stream.reset_sequence();
+        let mut command = vec![code::QUERY];
+        command.extend_from_slice(sql.as_bytes());
+        let limit = self.exchange_timeout;
+        let stream = &mut self.stream;
+        let answer = async {
+            stream.write_payload(&command).await?;
+            read_rows(stream).await
+        };
+        let result = timeout(limit, answer).await.map_err(|_| BackendError::Timeout("an internal query"))?;
+        self.after(before, result)
+    }
+
+    /// Back to the state after the login, whatever the session held; the schema stays.
+    pub async fn reset(&mut self) -> Result<(), BackendError> {
+        let mut set = vec![code::QUERY];
+        set.extend_from_slice(tracking(self.facts.flavor).as_bytes());
+        self.prepared.clear();
+        let schema = self.image.schema().map(<[u8]>::to_vec);
+        let status = self.exchange(&[vec![code::RESET_CONNECTION], set]).await?;
+        self.image = Arc::new(self.facts.fresh.with_schema(schema.as_deref()));
+        self.condition = Condition::Ready;
+        self.status = status;
+        Ok(())
+    }
+
+    /// Logs in again on this connection: the only way to leave a schema without choosing another.
+    async fn relogin(&mut self) -> Result<(), BackendError> {
+        self.condition = Condition::Broken;
+        self.prepared.clear();
+        self.stream.reset_sequence();
+        let limit = self.exchange_timeout;
+        let login = Arc::clone(&self.login);
+        let exchange = login.change_user(&mut self.stream, self.capabilities, &self.scramble);
+        timeout(limit, exchange).await.map_err(|_| BackendError::Timeout("COM_CHANGE_USER"))??;
+        self.condition = Condition::Ready;
+        let mut set = vec![code::QUERY];
+        set.extend_from_slice(tracking(self.facts.flavor).as_bytes());
+        self.status = self.exchange(&[set]).await?;
+        self.image = Arc::clone(&self.facts.fresh);
+        Ok(())
+    }
+
+    /// Prepares `key.text` here. Not cancel-safe: a drop midway leaves the connection broken.
+    pub async fn prepare(&mut self, key: &PreparedKey) -> Result<Arc<PrepareReply>, BackendError> {
+        let before = self.condition;
+        self.condition = Condition::Broken;
+        self.stream.reset_sequence();
+        let mut command = Vec::with_capacity(key.text.len() + 1);
+        command.push(code::STMT_PREPARE);
+        command.extend_from_slice(&key.text);
+        let limit = self.exchange_timeout;
+        let stream = &mut self.stream;
+        let exchange = async {
+            stream.write_payload(&command).await?;
+            read_prepared(stream).await
+        };
+        let result = timeout(limit, exchange).await.map_err(|_| BackendError::Timeout("a PREPARE"))?;
+        let reply = Arc::new(self.after(before, result)?);
+        self.prepared.insert(key.clone(), Arc::clone(&reply));
+        Ok(reply)
+    }
+
+    /// Drops a statement's long data and closes its cursor.
+    pub async fn reset_statement(&mut self, id: u32) -> Result<(), BackendError> {
+        let mut command = vec![code::STMT_RESET];
+        command.extend_from_slice(&id.to_le_bytes());
+        self.status = self.exchange(&[command]).await?;
+        Ok(())
+    }
+
+    /// The frames that close statements which have been forgotten; they have no reply and go along
+    /// with the next command.
+    pub fn closing_frames(&mut self) -> Vec<u8> {
+        let mut frames = Vec::new();
+        for id in self.prepared.take_closing() {
+            let mut command = vec![code::STMT_CLOSE];
+            command.extend_from_slice(&id.to_le_bytes());
+            frame(&mut frames, 0, &command);
+        }
+        frames
+    }
+
+    /// Bytes that were read from the server and not consumed.
+    pub(crate) const fn input(&mut self) -> &mut Buffer {
+        &mut self.stream.input
+    }
+}
+
+impl Pooled for BackendConn {
+    fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    fn state_key(&self) -> u64 {
+        self.image.key()
+    }
+
+    fn home(&self) -> WorkerId {
+        self.home
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.stream.is_quiet()
+    }
+
+    fn is_reusable(&self) -> bool {
+        self.condition == Condition::Ready && !self.status.has(StatusFlags::IN_TRANS)
+    }
+
+    async fn close(mut self) {
+        // COM_QUIT, then the server's FIN: only then does the server no longer count the connection.
+        self.stream.reset_sequence();
+        if self.stream.write_payload(&[code::QUIT]).await.is_ok() {
+            while matches!(self.stream.fill(1).await, Ok(n) if n > 0) {
+                let n = self.stream.input.len();
+                self.stream.input.consume(n);
+            }
+        }
+    }
+}
+
+/// The statement that makes the server report what changes.
+pub(crate) fn tracking(flavor: Flavor) -> String {
+    let variables = match flavor {
+        Flavor::MySql => MYSQL_TRACKED,
+        Flavor::MariaDb => "*",
+    };
+    format!(
+        "SET session_track_system_variables='{variables}', session_track_schema=1, session_track_state_change=1"
+    )
+}
+
+/// The status of an OK or EOF payload; an ERR becomes an error.
+pub(crate) fn expect_ok(payload: &[u8]) -> Result<StatusFlags, BackendError> {
+    match payload.first() {
+        Some(0x00) => Ok(OkPacket::parse(payload)?.status),
+        Some(0xFE) if payload.len() < 6 => Ok(crate::wire::parse_eof(payload)?.1),
+        Some(0xFE) => Ok(OkPacket::parse(payload)?.status),
+        Some(0xFF) => Err(BackendError::Server(ErrPacket::parse(payload)?)),
+        _ => Err(BackendError::Malformed(Malformed("neither OK nor ERR"))),
+    }
+}
+
+/// A result set as the server sent it, in payloads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResultSet {
+    /// Column definitions.
+    pub columns: Vec<Vec<u8>>,
+    /// Rows.
+    pub rows: Vec<Vec<u8>>,
+}
+
+/// Reads one result set, or the OK of a statement without one.
+async fn read_rows(stream: &mut PacketStream) -> Result<ResultSet, BackendError> {
+    let mut answer = ResultSet::default();
+    let first = stream.read_payload(ANSWER_BYTES_MAX).await?;
+    if matches!(first.first(), Some(0x00 | 0xFF)) {
+        expect_ok(&first)?;
+        return Ok(answer);
+    }
+    for _ in 0..Reader::new(&first).lenenc()? {
+        answer.columns.push(stream.read_payload(ANSWER_BYTES_MAX).await?);
+    }
+    let mut bytes = 0;
+    loop {
+        let payload = stream.read_payload(ANSWER_BYTES_MAX).await?;
+        bytes += payload.len() as u64;
+        if matches!(payload.first(), Some(0xFE | 0xFF)) {
+            expect_ok(&payload)?;
+            return Ok(answer);
+        }
+        if bytes > ANSWER_BYTES_MAX {
+            return Err(BackendError::Malformed(Malformed("answer of an internal query is too large")));
+        }
+        answer.rows.push(payload);
+    }
+}
+
+fn parse_row(payload: &[u8], columns: u64) -> Result<Vec<Option<Vec<u8>>>, Malformed> {
+    let mut reader = Reader::new(payload);
+    (0..columns)
+        .map(|_| {
+            if reader.rest().first() == Some(&0xFB) {
+                reader.u8()?;
+                Ok(None)
+            } else {
+                reader.lenenc_bytes().map(|text| Some(text.to_vec()))
+            }
+        })
+        .collect()
+}
+
+async fn read_prepared(stream: &mut PacketStream) -> Result<PrepareReply, BackendError> {
+    let first = stream.read_payload(ANSWER_BYTES_MAX).await?;
+    if first.first() == Some(&0xFF) {
+        return Err(BackendError::Server(ErrPacket::parse(&first)?));
+    }
+    let mut reader = Reader::new(&first);
+    reader.u8()?;
+    let (id, columns, parameters) = (reader.u32()?, reader.u16()?, reader.u16()?);
+    reader.u8()?;
+    let warnings = reader.u16().unwrap_or(0);
+    let count = usize::from(columns) + usize::from(parameters);
+    let mut definitions = Vec::with_capacity(count);
+    for _ in 0..count {
+        definitions.push(stream.read_payload(ANSWER_BYTES_MAX).await?.into_boxed_slice());
+    }
+    Ok(PrepareReply { id, parameters, columns, warnings, definitions: definitions.into() })
+}
+
+/// The ERR packet a server queued before it closed the connection, if there is one: proof that it did
+/// not read what was sent after it (4031 on MySQL, 1927 on MariaDB).
+pub(crate) fn parting_error(input: &Buffer) -> Option<ErrPacket> {
+    let header = Header::parse(input.filled())?;
+    let payload = input.filled().get(4..4 + header.length)?;
+    (header.sequence == 0 && payload.first() == Some(&0xFF)).then(|| ErrPacket::parse(payload).ok())?
+}

@@ -1,0 +1,126 @@
+//! Making server connections for a pool: TCP or unix socket, login, and the first questions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, UnixStream};
+use tracing::info;
+
+use crate::backend::conn::{BackendConn, Connected, tracking};
+use crate::backend::error::BackendError;
+use crate::backend::facts::{Collation, Flavor, LOGIN_VARIABLES, ServerFacts};
+use crate::backend::image::SessionImage;
+use crate::backend::login::{LoggedIn, Login};
+use crate::backend::pool::{Connect, Profile, WorkerId};
+use crate::backend::topology::Backend;
+use crate::wire::{Capabilities, Socket, Transport};
+
+/// Makes connections to one backend as one server identity.
+#[derive(Debug)]
+pub struct Connector {
+    /// Where to.
+    pub backend: Arc<Backend>,
+    /// As whom.
+    pub login: Arc<Login>,
+    /// For exchanges that are not statements.
+    pub exchange_timeout: Duration,
+}
+
+impl Connect for Connector {
+    type Conn = BackendConn;
+    type Error = BackendError;
+
+    async fn connect(&self, profile: Profile, worker: WorkerId) -> Result<BackendConn, BackendError> {
+        let socket = Socket::Plain(self.transport().await?);
+        let logged_in = self.login.log_in(socket, capabilities_of(profile)).await?;
+        let flavor = Flavor::of(&logged_in.greeting.server_version);
+        let known = self.backend.facts().filter(|facts| facts.version == logged_in.greeting.server_version);
+        let first = known.is_none();
+        let facts = known.unwrap_or_else(|| Arc::new(blank(&logged_in, flavor)));
+        let mut conn = BackendConn::new(Connected {
+            profile,
+            home: worker,
+            thread_id: logged_in.greeting.connection_id,
+            capabilities: logged_in.capabilities,
+            status: logged_in.status,
+            scramble: logged_in.greeting.scramble.clone(),
+            stream: logged_in.stream,
+            facts,
+            exchange_timeout: self.exchange_timeout,
+            login: Arc::clone(&self.login),
+        });
+        if first {
+            let facts = Arc::new(read_facts(&mut conn).await?);
+            info!(backend = %self.backend.name(), version = %facts.version, "server is known");
+            conn.became(&facts.fresh);
+            conn.facts = Arc::clone(&facts);
+            self.backend.learn(facts);
+        }
+        conn.ask(&tracking(flavor)).await?;
+        Ok(conn)
+    }
+}
+
+impl Connector {
+    async fn transport(&self) -> Result<Transport, BackendError> {
+        let address = self.backend.address();
+        if address.starts_with('/') {
+            return Ok(Transport::Unix(UnixStream::connect(address).await?));
+        }
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        socket2::SockRef::from(&stream).set_keepalive(true)?;
+        Ok(Transport::Tcp(stream))
+    }
+}
+
+/// The capabilities that a profile stands for.
+fn capabilities_of(profile: Profile) -> Capabilities {
+    let mut capabilities = Capabilities::NONE;
+    if profile.contains(Profile::FOUND_ROWS) {
+        capabilities |= Capabilities::FOUND_ROWS;
+    }
+    if profile.contains(Profile::QUERY_ATTRIBUTES) {
+        capabilities |= Capabilities::QUERY_ATTRIBUTES;
+    }
+    capabilities
+}
+
+fn blank(logged_in: &LoggedIn, flavor: Flavor) -> ServerFacts {
+    ServerFacts {
+        version: logged_in.greeting.server_version.clone(),
+        flavor,
+        fresh: Arc::new(SessionImage::new(None, std::collections::BTreeMap::new())),
+        collations: HashMap::new(),
+        packet_bytes_max: 0,
+    }
+}
+
+/// Asks what is the same for all connections to this server.
+async fn read_facts(conn: &mut BackendConn) -> Result<ServerFacts, BackendError> {
+    let selected: Vec<String> = LOGIN_VARIABLES.iter().map(|name| format!("@@{name}")).collect();
+    let mut rows = conn.ask(&format!("SELECT {}, @@max_allowed_packet", selected.join(", "))).await?;
+    let values = rows.pop().unwrap_or_default();
+    let text = |value: Option<&Option<Vec<u8>>>| -> String {
+        value.and_then(Option::as_ref).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
+    };
+    let packet_bytes_max = text(values.get(LOGIN_VARIABLES.len())).parse().unwrap_or(16 << 20);
+    let fresh = Arc::new(ServerFacts::fresh_image(&values[..values.len().min(LOGIN_VARIABLES.len())]));
+    let collations = conn
+        .ask("SELECT ID, COLLATION_NAME, CHARACTER_SET_NAME FROM information_schema.COLLATIONS WHERE ID IS NOT NULL")
+        .await?
+        .iter()
+        .filter_map(|row| {
+            let id = text(row.first()).parse().ok()?;
+            Some((id, Collation { name: text(row.get(1)).into(), charset: text(row.get(2)).into() }))
+        })
+        .collect();
+    Ok(ServerFacts {
+        version: conn.facts.version.clone(),
+        flavor: conn.facts.flavor,
+        fresh,
+        collations,
+        packet_bytes_max,
+    })
+}

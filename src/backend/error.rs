@@ -1,0 +1,85 @@
+//! What can go wrong on a server connection.
+
+use std::io;
+
+use crate::backend::pool::{ConnectFailure, PoolError};
+use crate::error::{Blame, ProxyError, SqlError};
+use crate::wire::auth::AuthError;
+use crate::wire::{ErrPacket, Malformed, StreamError};
+
+/// An exchange with a server failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// No connection could be leased.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The server answered with an error; the connection is fine.
+    #[error("server error {}: {}", .0.code, String::from_utf8_lossy(&.0.message))]
+    Server(ErrPacket),
+    /// The connection failed, or the server closed it.
+    #[error("connection to the server: {0}")]
+    Stream(#[from] StreamError),
+    /// The server sent something that is not MySQL's protocol.
+    #[error("server sent a {0}")]
+    Malformed(#[from] Malformed),
+    /// The login failed on our side.
+    #[error("login at the server: {0}")]
+    Auth(#[from] AuthError),
+    /// The server cannot do what this proxy needs.
+    #[error("server is too old: it lacks {0}")]
+    TooOld(&'static str),
+    /// TLS is required and the server has none.
+    #[error("TLS is required and the server offers none")]
+    NoTls,
+    /// The server did not answer in time.
+    #[error("server did not answer {0} in time")]
+    Timeout(&'static str),
+}
+
+impl From<io::Error> for BackendError {
+    fn from(error: io::Error) -> Self {
+        Self::Stream(error.into())
+    }
+}
+
+impl From<BackendError> for ConnectFailure {
+    fn from(error: BackendError) -> Self {
+        match &error {
+            BackendError::Server(packet) => Self::of_server_error(packet.code, error.to_string()),
+            _ => Self::unreachable(error.to_string()),
+        }
+    }
+}
+
+impl ProxyError for BackendError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Pool(error) => error.blame(),
+            _ => Blame::Backend,
+        }
+    }
+
+    fn retryable(&self) -> bool {
+        match self {
+            Self::Pool(error) => error.retryable(),
+            Self::Server(_) | Self::Malformed(_) | Self::Auth(_) | Self::TooOld(_) | Self::NoTls => false,
+            Self::Stream(_) | Self::Timeout(_) => true,
+        }
+    }
+
+    fn sql_error(&self) -> SqlError {
+        match self {
+            Self::Pool(error) => error.sql_error(),
+            // The session passes server errors on untouched; this is for places that have only the code.
+            Self::Server(packet) => {
+                SqlError::new(packet.code, "HY000", String::from_utf8_lossy(&packet.message).into_owned())
+            }
+            Self::Stream(_) | Self::Timeout(_) => {
+                SqlError::new(2013, "HY000", "Lost connection to MySQL server during query")
+            }
+            Self::Malformed(_) | Self::Auth(_) | Self::TooOld(_) | Self::NoTls => {
+                SqlError::new(1105, "HY000", "the database server could not be used; see the proxy's log")
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What a server connection must be told to look like a given session: schema, variables, options.
+//!
+//! An image is immutable and shared: a session and the connections that last served it hold the same
+//! one, so "nothing to do" is a pointer comparison.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::wire::code;
+
+/// Carried session state as a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionImage {
+    schema: Option<Box<[u8]>>,
+    /// Names in lowercase; values as the server reports them.
+    variables: BTreeMap<Box<str>, Box<[u8]>>,
+    multi_statements: bool,
+    key: u64,
+}
+
+/// How to turn one image into another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// They are the same.
+    Nothing,
+    /// Send these command payloads, each answered by one OK.
+    Commands(Vec<Vec<u8>>),
+    /// No command leaves a schema again: the connection has to log in anew first.
+    Relogin,
+}
+
+impl SessionImage {
+    /// An image of these parts.
+    #[must_use]
+    pub fn new(schema: Option<&[u8]>, variables: BTreeMap<Box<str>, Box<[u8]>>) -> Self {
+        Self { schema: schema.map(Into::into), variables, multi_statements: false, key: 0 }.keyed()
+    }
+
+    fn keyed(mut self) -> Self {
+        let mut hash = Xxh3::new();
+        hash.update(self.schema.as_deref().unwrap_or(b"\0"));
+        hash.update(&[0xFF, u8::from(self.multi_statements)]);
+        for (name, value) in &self.variables {
+            hash.update(name.as_bytes());
+            hash.update(&[0xFF]);
+            hash.update(value);
+            hash.update(&[0xFF]);
+        }
+        self.key = hash.digest();
+        self
+    }
+
+    /// A hash of everything; equal images have equal keys.
+    #[must_use]
+    pub const fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// The default schema.
+    #[must_use]
+    pub fn schema(&self) -> Option<&[u8]> {
+        self.schema.as_deref()
+    }
+
+    /// A variable's value, if it is carried.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&[u8]> {
+        self.variables.get(name).map(AsRef::as_ref)
+    }
+
+    /// Whether the client may send several statements at once.
+    #[must_use]
+    pub const fn multi_statements(&self) -> bool {
+        self.multi_statements
+    }
+
+    /// This image with another schema.
+    #[must_use]
+    pub fn with_schema(&self, schema: Option<&[u8]>) -> Self {
+        Self { schema: schema.map(Into::into), ..self.clone() }.keyed()
+    }
+
+    /// This image with multi-statements on or off.
+    #[must_use]
+    pub fn with_multi_statements(&self, on: bool) -> Self {
+        Self { multi_statements: on, ..self.clone() }.keyed()
+    }
+
+    /// This image with these variables added or replaced.
+    #[must_use]
+    pub fn with_variables<'a>(&self, changed: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut next = self.clone();
+        for (name, value) in changed {
+            next.variables.insert(name.into(), value.into());
+        }
+        next.keyed()
+    }
+
+    /// What turns a connection that looks like `from` into one that looks like `self`.
+    #[must_use]
+    pub fn transition_from(self: &Arc<Self>, from: &Arc<Self>) -> Transition {
+        if Arc::ptr_eq(self, from) || (self.key == from.key && self == from) {
+            return Transition::Nothing;
+        }
+        let mut commands = Vec::new();
+        if self.multi_statements != from.multi_statements {
+            commands.push(vec![code::SET_OPTION, u8::from(!self.multi_statements), 0]);
+        }
+        match (&self.schema, &from.schema) {
+            (None, Some(_)) => return Transition::Relogin,
+            (Some(to), schema) if schema.as_ref() != Some(to) => {
+                let mut command = vec![code::INIT_DB];
+                command.extend_from_slice(to);
+                commands.push(command);
+            }
+            _ => {}
+        }
+        if let Some(set) = self.set_statement(from) {
+            commands.push(set);
+        }
+        Transition::Commands(commands)
+    }
+
+    /// One `SET` for every variable that differs; `None` if none does.
+    fn set_statement(&self, from: &Self) -> Option<Vec<u8>> {
+        let mut command = vec![code::QUERY];
+        command.extend_from_slice(b"SET ");
+        let start = command.len();
+        for (name, value) in &self.variables {
+            if from.variables.get(name) != Some(value) {
+                assign(name, Some(value), &mut command);
+            }
+        }
+        for name in from.variables.keys() {
+            if !self.variables.contains_key(name) {
+                assign(name, None, &mut command);
+            }
+        }
+        // Every assignment ends with a comma; the last one is too many.
+        (command.len() > start).then(|| {
+            command.pop();
+            command
+        })
+    }
+}
+
+/// Appends `@@SESSION.name=value,`.
+fn assign(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"@@SESSION.");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'=');
+    match value {
+        None => out.extend_from_slice(b"DEFAULT"),
+        // Both servers report NULL, which only this variable takes, as an empty text.
+        Some(b"") if name == "character_set_results" => out.extend_from_slice(b"NULL"),
+        Some(value) => put_literal(value, out),
+    }
+    out.push(b',');
+}
+
+/// Appends `value` as SQL, whatever the connection's `sql_mode` and charset: numbers bare (integer
+/// variables refuse strings), plain text quoted, all else as a hexadecimal literal.
+fn put_literal(value: &[u8], out: &mut Vec<u8>) {
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'\'' | b'\\') || *byte == b' ';
+    if is_number(value) {
+        out.extend_from_slice(value);
+    } else if value.iter().all(plain) {
+        out.push(b'\'');
+        out.extend_from_slice(value);
+        out.push(b'\'');
+    } else {
+        out.extend_from_slice(b"_utf8mb4 X'");
+        for byte in value {
+            out.extend_from_slice(format!("{byte:02X}").as_bytes());
+        }
+        out.push(b'\'');
+    }
+}
+
+fn is_number(value: &[u8]) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    let (whole, fraction) = match memchr::memchr(b'.', digits) {
+        Some(at) => (&digits[..at], &digits[at + 1..]),
+        None => (digits, &b"0"[..]),
+    };
+    let all_digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    all_digits(whole) && all_digits(fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(schema: Option<&str>, variables: &[(&str, &str)]) -> Arc<SessionImage> {
+        let variables = variables.iter().map(|(n, v)| ((*n).into(), v.as_bytes().into())).collect();
+        Arc::new(SessionImage::new(schema.map(str::as_bytes), variables))
+    }
+
+    fn check(from: &Arc<SessionImage>, to: &Arc<SessionImage>, expected: &[&str]) {
+        let commands = expected.iter().map(|command| command.as_bytes().to_vec()).collect();
+        assert_eq!(to.transition_from(from), Transition::Commands(commands));
+    }
+
+    #[test]
+    fn only_what_differs_is_sent_in_one_set() {
+        let plain = image(None, &[("autocommit", "ON"), ("sql_mode", "")]);
+        let other = image(Some("shop"), &[("autocommit", "OFF"), ("sql_mode", ""), ("sql_select_limit", "10")]);
+        check(
+            &plain,
+            &other,
+            &["\x02shop", "\x03SET @@SESSION.autocommit='OFF',@@SESSION.sql_select_limit=10"],
+        );
+        assert_eq!(plain.transition_from(&other), Transition::Relogin);
+        let back = Arc::new(plain.with_schema(Some(b"shop")));
+        check(
+            &other,
+            &back,
+            &["\x03SET @@SESSION.autocommit='ON',@@SESSION.sql_select_limit=DEFAULT"],
+        );
+    }
+
+    #[test]
+    fn equal_images_need_nothing() {
+        let (one, two) = (image(Some("a"), &[("x", "1")]), image(Some("a"), &[("x", "1")]));
+        assert_eq!(one.transition_from(&two), Transition::Nothing);
+        assert_eq!(one.key(), two.key());
+        assert_ne!(one.key(), one.with_multi_statements(true).key());
+    }
+
+    #[test]
+    fn values_cannot_break_out_of_their_quotes() {
+        let plain = image(None, &[]);
+        check(&plain, &image(None, &[("a", "x'; --")]), &["\x03SET @@SESSION.a=_utf8mb4 X'78273B202D2D'"]);
+        check(&plain, &image(None, &[("a", "-1.50")]), &["\x03SET @@SESSION.a=-1.50"]);
+        check(&plain, &image(None, &[("a", "+01:00")]), &["\x03SET @@SESSION.a='+01:00'"]);
+        check(
+            &plain,
+            &image(None, &[("character_set_results", "")]),
+            &["\x03SET @@SESSION.character_set_results=NULL"],
+        );
+    }
+}

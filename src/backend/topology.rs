@@ -1,0 +1,258 @@
+//! Clusters, their backends and the pools towards them: an immutable tree, built from a configuration
+//! and swapped whole. What did not change is taken over from the tree before.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use crate::backend::connect::Connector;
+use crate::backend::facts::ServerFacts;
+use crate::backend::login::Login;
+use crate::backend::pool::{BackendQuota, Pool, PoolOptions, Snapshot as PoolSnapshot, UserLimits, UserSlot};
+use crate::backend::tls::{client_config, server_name};
+use crate::wire::tls::TlsError;
+use crate::config::{self, Config, ServerIdentity, TlsMode};
+
+/// The pool of one backend and one server identity.
+pub type ServerPool = Pool<Connector>;
+
+/// A connection in use.
+pub type ServerLease = crate::backend::pool::Lease<Connector>;
+
+/// One mysqld.
+#[derive(Debug)]
+pub struct Backend {
+    name: String,
+    address: String,
+    facts: ArcSwapOption<ServerFacts>,
+    quota: Arc<BackendQuota>,
+}
+
+impl Backend {
+    /// `cluster.primary`, `cluster.replica1` …: for operators, never for clients.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `host:port`, or a unix socket's path.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What is known about the server; nothing before the first connection.
+    #[must_use]
+    pub fn facts(&self) -> Option<Arc<ServerFacts>> {
+        self.facts.load_full()
+    }
+
+    /// A connection has asked.
+    pub fn learn(&self, facts: Arc<ServerFacts>) {
+        self.facts.store(Some(facts));
+    }
+
+    /// Its limits and whether it can be reached.
+    #[must_use]
+    pub const fn quota(&self) -> &Arc<BackendQuota> {
+        &self.quota
+    }
+}
+
+/// One primary and its replicas.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where writes go, and everything else for now.
+    pub primary: Arc<Backend>,
+    /// Copies of the primary.
+    pub replicas: Vec<Arc<Backend>>,
+    settings: config::Cluster,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct PoolKey {
+    cluster: String,
+    address: String,
+    user: String,
+    /// Password, TLS and compression: a pool whose connections were made otherwise is not taken over.
+    login: u64,
+}
+
+/// The tree. See the module's text.
+#[derive(Debug, Default)]
+pub struct Topology {
+    clusters: HashMap<String, Arc<Cluster>>,
+    pools: HashMap<PoolKey, Arc<ServerPool>>,
+}
+
+impl Topology {
+    /// Builds the tree of `config`, keeping backends and pools of `previous` that are still right.
+    /// Pools nobody needs any more are drained by [`Topology::retire`].
+    pub fn build(config: &Config, previous: Option<&Self>) -> Result<Self, TlsError> {
+        let mut topology = Self::default();
+        for (name, settings) in &config.clusters {
+            let old = previous.and_then(|topology| topology.clusters.get(name));
+            let backend = |address: &str, role: String| backend_of(old, name, address, role, settings);
+            let cluster = Cluster {
+                name: name.clone(),
+                primary: backend(&settings.primary, "primary".into()),
+                replicas: (1..)
+                    .zip(&settings.replicas)
+                    .map(|(n, address)| backend(address, format!("replica{n}")))
+                    .collect(),
+                settings: settings.clone(),
+            };
+            topology.clusters.insert(name.clone(), Arc::new(cluster));
+        }
+        for user in config.users.keys() {
+            if let Some(identity) = config.server_identity(user) {
+                topology.add_pool(config, &config.users[user].cluster, &identity, previous)?;
+            }
+        }
+        Ok(topology)
+    }
+
+    fn add_pool(
+        &mut self,
+        config: &Config,
+        cluster: &str,
+        identity: &ServerIdentity,
+        previous: Option<&Self>,
+    ) -> Result<(), TlsError> {
+        let Some(cluster) = self.clusters.get(cluster).cloned() else { return Ok(()) };
+        let key = pool_key(&cluster, identity);
+        if self.pools.contains_key(&key) {
+            return Ok(());
+        }
+        if let Some(pool) = previous.and_then(|topology| topology.pools.get(&key)) {
+            pool.resize(cluster.settings.pool.clone());
+            self.pools.insert(key, Arc::clone(pool));
+            return Ok(());
+        }
+        let settings = &cluster.settings;
+        let tls = match settings.tls.mode {
+            TlsMode::Disabled => None,
+            _ if settings.primary.starts_with('/') => None,
+            _ => Some((client_config(&settings.tls)?, server_name(&settings.primary))),
+        };
+        let login = Login {
+            user: identity.user.clone(),
+            password: identity.password.clone(),
+            tls,
+            tls_mode: settings.tls.mode,
+            compression: settings.compression,
+        };
+        let connector = Connector {
+            backend: Arc::clone(&cluster.primary),
+            login: Arc::new(login),
+            exchange_timeout: settings.connect_timeout.max(Duration::from_secs(1)),
+        };
+        let options = PoolOptions {
+            size: settings.pool.clone(),
+            backoff: settings.backoff.clone(),
+            connect_timeout: settings.connect_timeout,
+            seed: rand::random(),
+            ..PoolOptions::default()
+        };
+        let pool = Pool::new(connector, options, Arc::clone(cluster.primary.quota()));
+        self.pools.insert(key, pool);
+        let _ = config;
+        Ok(())
+    }
+
+    /// Tells every pool its users' limits.
+    pub fn limit_users(&self, config: &Config, slots: &HashMap<String, UserSlot>) {
+        for (key, pool) in &self.pools {
+            let limits: Vec<(UserSlot, UserLimits)> = config
+                .users
+                .iter()
+                .filter(|(name, user)| {
+                    user.cluster == key.cluster
+                        && config.server_identity(name).is_some_and(|identity| identity.user == key.user)
+                })
+                .filter_map(|(name, user)| {
+                    let limits = UserLimits { leases_max: user.leases_max, dedicated: user.dedicated };
+                    Some((*slots.get(name)?, limits))
+                })
+                .collect();
+            pool.limit_users(&limits);
+        }
+    }
+
+    /// Drains every pool of this tree that `next` did not take over.
+    pub fn retire(&self, next: &Self) {
+        for (key, pool) in &self.pools {
+            if !next.pools.contains_key(key) {
+                pool.drain();
+            }
+        }
+    }
+
+    /// A cluster by name.
+    #[must_use]
+    pub fn cluster(&self, name: &str) -> Option<&Arc<Cluster>> {
+        self.clusters.get(name)
+    }
+
+    /// All clusters.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<Cluster>> {
+        self.clusters.values()
+    }
+
+    /// The pool towards a cluster's primary as `identity`.
+    #[must_use]
+    pub fn pool(&self, cluster: &Cluster, identity: &ServerIdentity) -> Option<&Arc<ServerPool>> {
+        self.pools.get(&pool_key(cluster, identity))
+    }
+
+    /// All pools: cluster, server user, pool.
+    pub fn pools(&self) -> impl Iterator<Item = (&str, &str, &Arc<ServerPool>)> {
+        self.pools.iter().map(|(key, pool)| (key.cluster.as_str(), key.user.as_str(), pool))
+    }
+
+    /// Numbers of every pool, for operators.
+    #[must_use]
+    pub fn pool_snapshots(&self) -> Vec<(String, String, PoolSnapshot)> {
+        self.pools().map(|(cluster, user, pool)| (cluster.into(), user.into(), pool.snapshot())).collect()
+    }
+}
+
+fn backend_of(
+    old: Option<&Arc<Cluster>>,
+    cluster: &str,
+    address: &str,
+    role: String,
+    settings: &config::Cluster,
+) -> Arc<Backend> {
+    let known = old.and_then(|cluster| {
+        std::iter::once(&cluster.primary).chain(&cluster.replicas).find(|backend| backend.address == address)
+    });
+    let name = format!("{cluster}.{role}");
+    if let Some(backend) = known.filter(|backend| backend.name == name) {
+        backend.quota.resize(settings.connections_max);
+        return Arc::clone(backend);
+    }
+    Arc::new(Backend {
+        name,
+        address: address.to_owned(),
+        facts: ArcSwapOption::empty(),
+        quota: BackendQuota::new(settings.connections_max, settings.backoff.clone(), rand::random()),
+    })
+}
+
+fn pool_key(cluster: &Cluster, identity: &ServerIdentity) -> PoolKey {
+    let mut hash = foldhash::fast::FixedState::default().build_hasher();
+    identity.password.reveal().hash(&mut hash);
+    format!("{:?}{:?}", cluster.settings.tls, cluster.settings.compression).hash(&mut hash);
+    PoolKey {
+        cluster: cluster.name.clone(),
+        address: cluster.primary.address.clone(),
+        user: identity.user.clone(),
+        login: hash.finish(),
+    }
+}

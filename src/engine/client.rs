@@ -1,0 +1,150 @@
+//! The client's side of a session: its packets, what it can do, how long it may take.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use crate::config::Timeouts;
+use crate::error::SqlError;
+use crate::wire::compression::Algorithm;
+use crate::wire::{
+    Capabilities, Deadline, HEADER_BYTES, OkPacket, PacketStream, StatusFlags, StreamError, encode_eof,
+    encode_err, frame,
+};
+
+/// One client's connection.
+#[derive(Debug)]
+pub struct Client {
+    /// Packets.
+    pub stream: PacketStream,
+    /// What it negotiated.
+    pub capabilities: Capabilities,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// Bytes of one packet, continuations together, at most.
+    pub packet_bytes_max: u64,
+    deadline: Deadline,
+}
+
+/// The client is gone, stuck or talking nonsense; nothing can be sent to it any more.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Reading failed.
+    #[error("client: {0}")]
+    Stream(#[from] StreamError),
+    /// It did not read its reply in time.
+    #[error("client did not read its reply in time")]
+    WriteTimeout,
+    /// It sent nothing in time.
+    #[error("client sent nothing in time")]
+    ReadTimeout,
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        Self::Stream(error.into())
+    }
+}
+
+impl Client {
+    /// A client that is logged in.
+    #[must_use]
+    pub const fn new(
+        stream: PacketStream,
+        capabilities: Capabilities,
+        timeouts: Timeouts,
+        packet_bytes_max: u64,
+    ) -> Self {
+        Self { stream, capabilities, timeouts, packet_bytes_max, deadline: Deadline::new() }
+    }
+
+    /// From here on packets are compressed.
+    pub fn compress(&mut self, algorithm: Algorithm) {
+        self.stream.compress(algorithm);
+    }
+
+    /// Writes framed packets within the write timeout.
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        match self.deadline.run(self.timeouts.write, self.stream.write_all(bytes)).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(ClientError::WriteTimeout),
+        }
+    }
+
+    /// Waits for the next command's header, within the idle timeout.
+    pub async fn command_header(&mut self) -> Result<crate::wire::Header, ClientError> {
+        self.stream.reset_sequence();
+        match self.deadline.run(self.timeouts.idle, self.stream.header()).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(ClientError::ReadTimeout),
+        }
+    }
+
+    /// Waits for the header of the next packet of this exchange, within the read timeout.
+    pub async fn next_header(&mut self) -> Result<crate::wire::Header, ClientError> {
+        match self.deadline.run(self.timeouts.read, self.stream.header()).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(ClientError::ReadTimeout),
+        }
+    }
+
+    /// Waits until `bytes` bytes of input are there, within the read timeout.
+    pub async fn need(&mut self, bytes: usize) -> Result<(), ClientError> {
+        match self.deadline.run(self.timeouts.read, self.stream.need(bytes)).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(ClientError::ReadTimeout),
+        }
+    }
+
+    /// Reads one whole packet in the middle of an exchange, within the read timeout.
+    pub async fn read_payload(&mut self, max: u64) -> Result<Vec<u8>, ClientError> {
+        match self.deadline.run(self.timeouts.read, self.stream.read_payload(max)).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(ClientError::ReadTimeout),
+        }
+    }
+
+    /// Ready when the client has closed its connection. What it sends meanwhile (pipelined commands) is
+    /// kept, up to a buffer's size; beyond that it has to wait.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.stream.input.len() < crate::wire::BUFFER_BYTES {
+            match self.stream.poll_fill(cx, HEADER_BYTES) {
+                Poll::Ready(Ok(n)) if n > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Sends an OK packet as the next one of this exchange.
+    pub async fn send_ok(&mut self, ok: &OkPacket<'_>) -> Result<(), ClientError> {
+        let mut payload = Vec::with_capacity(16);
+        ok.encode(0, &mut payload);
+        self.send_payload(&payload).await
+    }
+
+    /// Sends an EOF packet, or the OK that stands for it, as the next one of this exchange.
+    pub async fn send_eof(&mut self, status: StatusFlags) -> Result<(), ClientError> {
+        let mut payload = Vec::with_capacity(16);
+        if self.capabilities.has(Capabilities::DEPRECATE_EOF) {
+            OkPacket { status, ..OkPacket::default() }.encode(0xFE, &mut payload);
+        } else {
+            encode_eof(0, status, &mut payload);
+        }
+        self.send_payload(&payload).await
+    }
+
+    /// Sends an ERR packet as the next one of this exchange.
+    pub async fn send_error(&mut self, error: &SqlError) -> Result<(), ClientError> {
+        let mut payload = Vec::with_capacity(64);
+        encode_err(error, true, &mut payload);
+        self.send_payload(&payload).await
+    }
+
+    /// Sends one payload as the next packet of this exchange.
+    pub async fn send_payload(&mut self, payload: &[u8]) -> Result<(), ClientError> {
+        let mut bytes = Vec::with_capacity(payload.len() + HEADER_BYTES);
+        self.stream.sequence = frame(&mut bytes, self.stream.sequence, payload);
+        self.send(&bytes).await
+    }
+}

@@ -1,0 +1,203 @@
+//! COM_STMT_EXECUTE and what belongs to it: long data, cursors.
+
+use std::sync::Arc;
+
+use crate::engine::error::EngineError;
+use crate::engine::facts::Facts;
+use crate::engine::prepared::unknown_statement;
+use crate::engine::relay::{Relay, relay};
+use crate::engine::session::Session;
+use crate::engine::statement::{Sending, WHOLE_MAX, is_whole};
+use crate::engine::streaming::stream_command;
+use crate::error::ProxyError;
+use crate::sql::Effects;
+use crate::telemetry::{CommandKind, StatementContext};
+use crate::wire::{Command, HEADER_BYTES, Header, ReplyKind, StatusFlags};
+
+/// Cursor type bits of an execution's flags.
+const CURSOR_TYPES: u8 = 0x07;
+
+/// One COM_STMT_EXECUTE.
+struct Execution {
+    id: u32,
+    cursor: bool,
+    facts: Arc<Facts>,
+    text: Arc<[u8]>,
+}
+
+impl Session {
+    /// COM_STMT_EXECUTE. The header has been read, the payload may still be on its way.
+    pub async fn execute(&mut self, header: Header) -> Result<(), EngineError> {
+        let head = (HEADER_BYTES + header.length).min(HEADER_BYTES + WHOLE_MAX);
+        self.client.need(head).await?;
+        let worker = Arc::clone(&self.worker);
+        let mut context = StatementContext::begin(&worker.metrics, CommandKind::Execute);
+        let result = match self.find_execution(header) {
+            Ok(execution) => self.run_execute(execution, header, &mut context).await,
+            Err(error) => self.skip_command(header).await.and(Err(error)),
+        };
+        self.finish(result, context)
+    }
+
+    /// Which statement is executed, and how.
+    fn find_execution(&mut self, header: Header) -> Result<Execution, EngineError> {
+        let payload = &self.client.stream.input.filled()[HEADER_BYTES..];
+        let payload = &payload[..payload.len().min(header.length)];
+        let Ok(Command::StmtExecute { statement: id, flags, .. }) = Command::parse(payload) else {
+            return Err(EngineError::refused(1835, "HY000", "Malformed communication packet."));
+        };
+        let Some(prepared) = self.statement(id) else {
+            return Err(unknown_statement(id, "mysqld_stmt_execute"));
+        };
+        if let Some(error) = prepared.failed.take() {
+            return Err(EngineError::Refused(error));
+        }
+        Ok(Execution {
+            id,
+            cursor: flags & CURSOR_TYPES != 0,
+            facts: Arc::clone(&prepared.facts),
+            text: Arc::clone(&prepared.key.text),
+        })
+    }
+
+    async fn run_execute(
+        &mut self,
+        execution: Execution,
+        header: Header,
+        context: &mut StatementContext<'_>,
+    ) -> Result<(), EngineError> {
+        let Execution { id, cursor, facts, text } = execution;
+        context.digest(facts.row);
+        let statement = &facts.statement;
+        let relay = Relay {
+            kind: ReplyKind::Results,
+            infile: statement.effects.contains(Effects::LOAD_LOCAL),
+            cursor,
+            reply_timeout: self.reply_timeout(),
+        };
+        let sending = Sending { statement, relay, header, prepared: Some(id) };
+        let outcome = self.send(sending, context).await?;
+        if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
+            self.read_back(&text, &outcome).await?;
+        }
+        self.executed(id, outcome.status);
+        self.settle(statement, &outcome);
+        Ok(())
+    }
+
+    /// Drops the command at the front of the input, so that the next one can be read.
+    pub(crate) async fn skip_command(&mut self, header: Header) -> Result<(), EngineError> {
+        if is_whole(&self.client.stream.input, header) {
+            self.client.stream.input.consume(HEADER_BYTES + header.length);
+        } else {
+            // MySQL, too, reads a packet to its end before it complains.
+            self.client.stream.sequence = header.sequence;
+            self.client.read_payload(self.client.packet_bytes_max).await?;
+        }
+        Ok(())
+    }
+
+    /// COM_STMT_SEND_LONG_DATA: no reply, not even to an error; that is told at the EXECUTE.
+    pub async fn send_long_data(&mut self, header: Header) -> Result<(), EngineError> {
+        let whole = HEADER_BYTES + header.length;
+        self.client.need(whole.min(HEADER_BYTES + 7)).await?;
+        let payload = &self.client.stream.input.filled()[HEADER_BYTES..];
+        let payload = &payload[..payload.len().min(header.length)];
+        let Ok(Command::StmtSendLongData { statement: id }) = Command::parse(payload) else {
+            return self.skip_long_data(header).await;
+        };
+        if self.statement(id).is_none() {
+            return self.skip_long_data(header).await;
+        }
+        let started = tokio::time::Instant::now();
+        if let Err(error) = self.acquire(started).await {
+            return self.fail_long_data(id, error, header).await;
+        }
+        let server_id = match self.prepare_here(id).await {
+            Ok(server_id) => server_id,
+            Err(error) => return self.fail_long_data(id, error, header).await,
+        };
+        let packet = self.client.stream.input.filled_mut();
+        packet[HEADER_BYTES + 1..HEADER_BYTES + 5].copy_from_slice(&server_id.to_le_bytes());
+        let lease = self.lease.as_mut().expect("acquired just before");
+        lease.begin();
+        if let Err(error) = stream_command(lease, &mut self.client, header).await {
+            self.drop_lease();
+            return Err(EngineError::Relay(error));
+        }
+        let status = lease.status;
+        lease.answered(status);
+        if let Some(statement) = self.statement(id) {
+            statement.long_data = true;
+        }
+        self.update_statement_pins();
+        self.mark_and_release();
+        Ok(())
+    }
+
+    async fn skip_long_data(&mut self, header: Header) -> Result<(), EngineError> {
+        self.client.stream.sequence = header.sequence;
+        self.client.read_payload(self.client.packet_bytes_max).await?;
+        Ok(())
+    }
+
+    async fn fail_long_data(
+        &mut self,
+        id: u32,
+        error: EngineError,
+        header: Header,
+    ) -> Result<(), EngineError> {
+        if !error.session_survives() {
+            return Err(error);
+        }
+        if let Some(statement) = self.statement(id) {
+            statement.failed = Some(error.sql_error());
+        }
+        self.mark_and_release();
+        self.skip_long_data(header).await
+    }
+
+    /// COM_STMT_FETCH: rows from a cursor, which is on the bound connection.
+    pub async fn fetch(&mut self, header: Header, id: u32) -> Result<(), EngineError> {
+        let (key, open) = match self.statement(id) {
+            Some(statement) => (statement.key.clone(), statement.cursor),
+            None => return Err(unknown_statement(id, "mysqld_stmt_fetch")),
+        };
+        let reply_timeout = self.reply_timeout();
+        let server_id = self
+            .lease
+            .as_mut()
+            .filter(|_| open)
+            .and_then(|lease| lease.prepared.find(&key).map(|statement| statement.reply.id));
+        let (Some(server_id), Some(lease)) = (server_id, self.lease.as_mut()) else {
+            let message = format!("The statement ({id}) has no open cursor.");
+            return Err(EngineError::refused(1421, "HY000", message));
+        };
+        let packet = self.client.stream.input.filled_mut();
+        packet[HEADER_BYTES + 1..HEADER_BYTES + 5].copy_from_slice(&server_id.to_le_bytes());
+        lease.begin();
+        let how = Relay { kind: ReplyKind::Rows, infile: false, cursor: false, reply_timeout };
+        let result = async {
+            stream_command(lease, &mut self.client, header).await?;
+            relay(lease, &mut self.client, how).await
+        }
+        .await;
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.drop_lease();
+                return Err(EngineError::Relay(error));
+            }
+        };
+        lease.answered(outcome.status);
+        self.state.status = outcome.status;
+        if outcome.status.has(StatusFlags::LAST_ROW_SENT) || outcome.error.is_some() {
+            if let Some(statement) = self.statement(id) {
+                statement.cursor = false;
+            }
+            self.update_statement_pins();
+        }
+        self.mark_and_release();
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! Statement facts, learnt once per digest and kept by the worker.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use parking_lot::Mutex;
+
+use crate::sql::{Fingerprint, LexMode, Statement, analyze, fingerprint_keyed};
+use crate::telemetry::{DigestRow, WorkerMetrics};
+
+/// What is known about all statements of one digest.
+#[derive(Debug)]
+pub struct Facts {
+    /// What the lexer learnt.
+    pub statement: Statement,
+    /// Where its executions are counted.
+    pub row: DigestRow,
+}
+
+/// Digests kept per worker. Beyond it the cache starts anew: whoever sends that many different digests
+/// gains nothing from it.
+const FACTS_MAX: usize = 8_192;
+
+/// Longer texts are analysed every time: a fingerprint of them would cost as much.
+const TEXT_MAX: usize = 1 << 20;
+
+/// The cache of one worker.
+#[derive(Debug)]
+pub struct FactsCache {
+    /// Only this worker's sessions use it, one at a time and never across an await: the lock is never
+    /// contended and serves only to make the cache shareable.
+    known: Mutex<HashMap<Fingerprint, Arc<Facts>, FixedState>>,
+    /// Clients choose the texts; a key they do not know keeps them from choosing collisions.
+    key: u64,
+}
+
+impl FactsCache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(key: u64) -> Self {
+        Self { known: Mutex::default(), key }
+    }
+
+    /// The facts of `text`, read in `mode`.
+    pub fn facts(&self, text: &[u8], mode: LexMode, metrics: &WorkerMetrics) -> Arc<Facts> {
+        if text.len() > TEXT_MAX {
+            return Arc::new(learn(text, mode, metrics));
+        }
+        let fingerprint = fingerprint_keyed(text, mode, self.key);
+        if let Some(facts) = self.known.lock().get(&fingerprint) {
+            return Arc::clone(facts);
+        }
+        let facts = Arc::new(learn(text, mode, metrics));
+        let mut known = self.known.lock();
+        if known.len() >= FACTS_MAX {
+            known.clear();
+        }
+        known.insert(fingerprint, Arc::clone(&facts));
+        facts
+    }
+}
+
+fn learn(text: &[u8], mode: LexMode, metrics: &WorkerMetrics) -> Facts {
+    let statement = analyze(text, mode);
+    let row = metrics.digests.row(statement.digest.hash, &statement.digest.text);
+    Facts { statement, row }
+}

@@ -1,0 +1,111 @@
+//! The parameters of COM_STMT_EXECUTE, as far as a multiplexer must know them: where the types are, and
+//! how long a value is.
+
+use crate::wire::{Malformed, Reader};
+
+/// Where the interesting parts of an execution's parameters are: byte offsets into the payload after
+/// the iteration count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterLayout {
+    /// The new-params-bound flag.
+    pub flag: usize,
+    /// The types (and, with query attributes, names), if the flag is set.
+    pub types: Option<std::ops::Range<usize>>,
+    /// Parameters in this execution: those of the statement and, with query attributes, the attributes.
+    pub count: usize,
+}
+
+impl ParameterLayout {
+    /// Finds the parts. `parameters` is what follows the iteration count; `declared` the number of
+    /// parameters of the statement; `attributes`: query attributes were negotiated, `counted`: and the
+    /// client sent a parameter count. `None` if there are no parameters at all.
+    /// Source: MySQL "COM_STMT_EXECUTE".
+    pub fn find(
+        parameters: &[u8],
+        declared: u16,
+        attributes: bool,
+        counted: bool,
+    ) -> Result<Option<Self>, Malformed> {
+        let mut count = usize::from(declared);
+        let mut reader = Reader::new(parameters);
+        if attributes && (count > 0 || counted) {
+            count = usize::try_from(reader.lenenc()?).map_err(|_| Malformed("parameter count"))?;
+        }
+        if count == 0 {
+            return Ok(None);
+        }
+        if count > 0xFFFF + 0xFFFF {
+            return Err(Malformed("too many parameters"));
+        }
+        reader.bytes(count.div_ceil(8))?;
+        let flag = parameters.len() - reader.rest().len();
+        if reader.u8()? == 0 {
+            return Ok(Some(Self { flag, types: None, count }));
+        }
+        let start = flag + 1;
+        for _ in 0..count {
+            reader.u16()?;
+            if attributes {
+                reader.lenenc_bytes()?;
+            }
+        }
+        let end = parameters.len() - reader.rest().len();
+        Ok(Some(Self { flag, types: Some(start..end), count }))
+    }
+}
+
+/// Steps over one binary value. Source: MySQL "Binary Protocol Value".
+pub fn skip_value(reader: &mut Reader<'_>, kind: u8) -> Result<(), Malformed> {
+    let fixed = match kind {
+        0x06 => 0,
+        0x01 => 1,
+        0x02 | 0x0D => 2,
+        0x03 | 0x04 | 0x09 => 4,
+        0x05 | 0x08 => 8,
+        0x07 | 0x0A | 0x0B | 0x0C | 0x11 | 0x12 | 0x13 => usize::from(reader.u8()?),
+        _ => {
+            reader.lenenc_bytes()?;
+            0
+        }
+    };
+    reader.bytes(fixed)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_types_are_found() {
+        let check = |parameters: &[u8], declared, attributes, expected| {
+            assert_eq!(ParameterLayout::find(parameters, declared, attributes, attributes), Ok(expected));
+        };
+        check(&[], 0, false, None);
+        check(&[0, 0], 1, false, Some(ParameterLayout { flag: 1, types: None, count: 1 }));
+        check(
+            &[0, 1, 8, 0, 253, 0, 1, 2],
+            2,
+            false,
+            Some(ParameterLayout { flag: 1, types: Some(2..6), count: 2 }),
+        );
+        check(
+            &[2, 0, 1, 8, 0, 0, 253, 0, 1, b'x', 9],
+            1,
+            true,
+            Some(ParameterLayout { flag: 2, types: Some(3..10), count: 2 }),
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), declared: u16) {
+            for attributes in [false, true] {
+                let _ = ParameterLayout::find(&bytes, declared % 20, attributes, attributes);
+            }
+            let _ = skip_value(&mut Reader::new(&bytes), declared as u8);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Why a session keeps its server connection: what a statement left behind that no image describes.
+
+use crate::sql::{Effects, Kind, Statement};
+use crate::telemetry::PinReason;
+use crate::wire::StatusFlags;
+
+/// The set of reasons that hold right now; empty means the connection may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pins(u32);
+
+/// Reasons that end by themselves; all others last until the session is reset.
+const PASSING: [PinReason; 6] = [
+    PinReason::Warnings,
+    PinReason::FoundRows,
+    PinReason::NextTransaction,
+    PinReason::Savepoint,
+    PinReason::Cursor,
+    PinReason::LongData,
+];
+
+/// Effects that leave something behind, and the reason it is called by.
+const LASTING: [(Effects, PinReason); 12] = [
+    (Effects::ASSIGNS_USER_VARIABLE, PinReason::UserVariable),
+    (Effects::CREATES_TEMPORARY_TABLE, PinReason::TemporaryTable),
+    (Effects::LOCKS_TABLES, PinReason::TableLock),
+    (Effects::FLUSH_WITH_READ_LOCK, PinReason::TableLock),
+    (Effects::LOCKS_INSTANCE, PinReason::InstanceLock),
+    (Effects::GET_LOCK, PinReason::NamedLock),
+    (Effects::HANDLER_OPEN, PinReason::Handler),
+    (Effects::TEXT_PREPARE, PinReason::SqlPrepare),
+    (Effects::SETS_UNTRACKED, PinReason::SessionVariable),
+    (Effects::SET_ROLE, PinReason::Role),
+    (Effects::XA, PinReason::Xa),
+    (Effects::UNREADABLE, PinReason::Unknown),
+];
+
+impl Pins {
+    const fn bit(reason: PinReason) -> u32 {
+        1 << reason as u32
+    }
+
+    /// Whether nothing holds the connection.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether this reason holds.
+    #[must_use]
+    pub const fn has(self, reason: PinReason) -> bool {
+        self.0 & Self::bit(reason) != 0
+    }
+
+    /// Adds a reason; true if it is new.
+    pub const fn add(&mut self, reason: PinReason) -> bool {
+        let new = !self.has(reason);
+        self.0 |= Self::bit(reason);
+        new
+    }
+
+    /// Ends a reason.
+    pub const fn end(&mut self, reason: PinReason) {
+        self.0 &= !Self::bit(reason);
+    }
+
+    /// The reasons that leave the server's session unlike any image: the connection must be reset
+    /// before somebody else gets it.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        PASSING.iter().fold(self, |mut pins, reason| {
+            pins.end(*reason);
+            pins
+        })
+    }
+
+    /// Whether a reason holds that ends by itself but leaves something in the server's session until it
+    /// does: a cursor, collected long data, characteristics of the next transaction, a savepoint.
+    #[must_use]
+    pub const fn has_passing_state(self) -> bool {
+        self.has(PinReason::NextTransaction)
+            || self.has(PinReason::Savepoint)
+            || self.has(PinReason::Cursor)
+            || self.has(PinReason::LongData)
+    }
+
+    /// The reasons that hold now and did not hold in `before`.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self(self.0 & !before.0)
+    }
+
+    /// The reasons, one by one.
+    pub fn iter(self) -> impl Iterator<Item = PinReason> {
+        PinReason::ALL.into_iter().filter(move |reason| self.has(*reason))
+    }
+
+    /// Takes in what a statement did. `status` is the session's after it; `unexplained`: the server
+    /// reported a change of state that is neither a variable nor the schema.
+    pub fn fold(&mut self, statement: &Statement, status: StatusFlags, unexplained: bool) {
+        let effects = statement.effects;
+        let in_transaction = status.has(StatusFlags::IN_TRANS);
+        // Ends come first: where a text holds both an end and a beginning, the beginning counts.
+        if effects.contains(Effects::UNLOCKS_TABLES) {
+            self.end(PinReason::TableLock);
+        }
+        if effects.contains(Effects::UNLOCKS_INSTANCE) {
+            self.end(PinReason::InstanceLock);
+        }
+        if effects.contains(Effects::RELEASE_ALL_LOCKS) {
+            self.end(PinReason::NamedLock);
+        }
+        if !effects.contains(Effects::FOUND_ROWS) {
+            self.end(PinReason::FoundRows);
+        }
+        if statement.kind != Kind::Set && !in_transaction {
+            self.end(PinReason::NextTransaction);
+        }
+        if effects.contains(Effects::ENDS_TRANSACTION) {
+            self.end(PinReason::Savepoint);
+        }
+        for (effect, reason) in LASTING {
+            if effects.contains(effect) {
+                self.add(reason);
+            }
+        }
+        if effects.contains(Effects::SQL_CALC_FOUND_ROWS) {
+            self.add(PinReason::FoundRows);
+        }
+        if effects.contains(Effects::SETS_NEXT_TRANSACTION) {
+            self.add(PinReason::NextTransaction);
+        }
+        // With autocommit off, a savepoint exists although the server does not say IN_TRANS (MySQL bug
+        // 107875).
+        if effects.contains(Effects::SAVEPOINT) && !in_transaction {
+            self.add(PinReason::Savepoint);
+        }
+        if unexplained && self.lasting().is_empty() {
+            self.add(PinReason::StateChange);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{LexMode, analyze};
+
+    fn after(statements: &[&str]) -> Vec<PinReason> {
+        let mut pins = Pins::default();
+        for text in statements {
+            pins.fold(&analyze(text.as_bytes(), LexMode::default()), StatusFlags::AUTOCOMMIT, false);
+        }
+        pins.iter().collect()
+    }
+
+    #[test]
+    fn what_is_left_behind_pins_and_its_end_unpins() {
+        let check = |statements: &[&str], expected: &[PinReason]| {
+            assert_eq!(after(statements), expected, "{statements:?}");
+        };
+        check(&["SELECT * FROM t WHERE a = 'LOCK TABLES t'"], &[]);
+        check(&["SET @a = 1"], &[PinReason::UserVariable]);
+        check(&["LOCK TABLES t READ"], &[PinReason::TableLock]);
+        check(&["LOCK TABLES t READ", "UNLOCK TABLES"], &[]);
+        check(&["SELECT GET_LOCK('a', 1)"], &[PinReason::NamedLock]);
+        check(&["SELECT GET_LOCK('a', 1)", "SELECT RELEASE_ALL_LOCKS()"], &[]);
+        check(&["SELECT SQL_CALC_FOUND_ROWS * FROM t LIMIT 1"], &[PinReason::FoundRows]);
+        check(&["SELECT SQL_CALC_FOUND_ROWS * FROM t LIMIT 1", "SELECT 1"], &[]);
+        check(&["SET TRANSACTION READ ONLY"], &[PinReason::NextTransaction]);
+        check(&["SET TRANSACTION READ ONLY", "SELECT 1"], &[]);
+        check(&["CREATE TEMPORARY TABLE t (a INT)", "SELECT 1"], &[PinReason::TemporaryTable]);
+    }
+
+    #[test]
+    fn a_change_the_server_reports_without_a_name_pins() {
+        let mut pins = Pins::default();
+        let call = analyze(b"CALL p()", LexMode::default());
+        pins.fold(&call, StatusFlags::AUTOCOMMIT, true);
+        assert!(pins.has(PinReason::StateChange) && !pins.lasting().is_empty());
+    }
+}

@@ -1,0 +1,315 @@
+//! Prepared statements of a session: the client's ids, and the statement they stand for on whichever
+//! server connection runs it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use crate::backend::{PrepareReply, PreparedKey, SessionImage};
+use crate::engine::error::EngineError;
+use crate::engine::facts::Facts;
+use crate::engine::parameters::ParameterLayout;
+use crate::engine::session::Session;
+use crate::error::SqlError;
+use crate::telemetry::{CommandKind, PinReason, StatementContext};
+use crate::wire::{
+    Capabilities, HEADER_BYTES, Header, OkPacket, StatusFlags, Writer, encode_eof, frame,
+};
+
+/// A statement as the client knows it.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) key: PreparedKey,
+    pub(crate) facts: Arc<Facts>,
+    /// The session's image at the PREPARE: it decides what the text means.
+    pub(crate) image: Arc<SessionImage>,
+    pub(crate) parameters: u16,
+    /// The types the client bound last: executions that send none mean these.
+    pub(crate) types: Option<Arc<[u8]>>,
+    /// Pieces of parameters wait on the bound connection.
+    pub(crate) long_data: bool,
+    /// A cursor is open on the bound connection.
+    pub(crate) cursor: bool,
+    /// Why long data could not be passed on; told at the EXECUTE, because the command has no reply.
+    pub(crate) failed: Option<SqlError>,
+}
+
+/// The statements of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Statements {
+    last_id: u32,
+    pub(crate) known: HashMap<u32, Prepared, FixedState>,
+}
+
+impl Statements {
+    fn insert(&mut self, statement: Prepared) -> u32 {
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            // 0 is no id, and all ones means "the statement prepared last" to MariaDB's clients.
+            if self.last_id != 0 && self.last_id != u32::MAX && !self.known.contains_key(&self.last_id) {
+                self.known.insert(self.last_id, statement);
+                return self.last_id;
+            }
+        }
+    }
+
+    /// The bound connection is gone, and with it cursors and long data.
+    pub(crate) fn unbind(&mut self) {
+        for statement in self.known.values_mut() {
+            statement.cursor = false;
+            statement.long_data = false;
+        }
+    }
+}
+
+/// MySQL's error for an id that no statement has.
+pub(crate) fn unknown_statement(id: u32, command: &str) -> EngineError {
+    let message = format!("Unknown prepared statement handler ({id}) given to {command}");
+    EngineError::refused(1243, "HY000", message)
+}
+
+impl Session {
+    pub(crate) fn statement(&mut self, id: u32) -> Option<&mut Prepared> {
+        self.statements.as_mut()?.known.get_mut(&id)
+    }
+
+    /// COM_STMT_PREPARE of `text`.
+    pub async fn prepare(&mut self, text: Vec<u8>) -> Result<(), EngineError> {
+        let worker = Arc::clone(&self.worker);
+        let mut context = StatementContext::begin(&worker.metrics, CommandKind::Prepare);
+        let facts = self.worker.facts.facts(&text, self.state.mode, &self.worker.metrics);
+        let result = self.run_prepare(text.into(), facts, &mut context).await;
+        self.finish(result, context)
+    }
+
+    async fn run_prepare(
+        &mut self,
+        text: Arc<[u8]>,
+        facts: Arc<Facts>,
+        context: &mut StatementContext<'_>,
+    ) -> Result<(), EngineError> {
+        let max = self.engine.snapshot().config.limits.prepared_statements_max as usize;
+        if self.statements.as_ref().is_some_and(|statements| statements.known.len() >= max) {
+            let message = format!(
+                "Can't create more than max_prepared_stmt_count statements (current value: {max})"
+            );
+            return Err(EngineError::refused(1461, "42000", message));
+        }
+        let image = Arc::clone(&self.state.image);
+        let key = PreparedKey { text, image: image.key() };
+        let mut attempt = 0;
+        let reply = loop {
+            let bound = self.is_bound();
+            let waited = self.acquire(context.started()).await?;
+            context.leased(waited);
+            let lease = self.lease.as_mut().expect("acquired just before");
+            if let Some(known) = lease.prepared.find(&key) {
+                break Arc::clone(&known.reply);
+            }
+            match lease.prepare(&key).await {
+                Ok(reply) => break reply,
+                Err(error @ crate::backend::BackendError::Server(_)) => {
+                    self.pins.add(PinReason::Warnings);
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    // Preparing has no effect that could happen twice.
+                    self.drop_lease();
+                    attempt += 1;
+                    if bound || attempt > 2 {
+                        return Err(error.into());
+                    }
+                }
+            }
+        };
+        let statement = Prepared {
+            key,
+            facts,
+            image,
+            parameters: reply.parameters,
+            types: None,
+            long_data: false,
+            cursor: false,
+            failed: None,
+        };
+        let id = self.statements.get_or_insert_default().insert(statement);
+        self.release();
+        self.send_prepared(id, &reply).await
+    }
+
+    async fn send_prepared(&mut self, id: u32, reply: &PrepareReply) -> Result<(), EngineError> {
+        let mut ok = vec![0x00];
+        ok.put_u32(id);
+        ok.put_u16(reply.columns);
+        ok.put_u16(reply.parameters);
+        ok.push(0);
+        ok.put_u16(reply.warnings);
+        let eof = (!self.client.capabilities.has(Capabilities::DEPRECATE_EOF)).then(|| {
+            let mut eof = Vec::new();
+            encode_eof(0, self.state.status, &mut eof);
+            eof
+        });
+        let mut bytes = Vec::new();
+        let mut sequence = frame(&mut bytes, self.client.stream.sequence, &ok);
+        let (parameters, columns) = reply.definitions.split_at(usize::from(reply.parameters));
+        for group in [parameters, columns] {
+            for definition in group {
+                sequence = frame(&mut bytes, sequence, definition);
+            }
+            if let Some(eof) = eof.as_ref().filter(|_| !group.is_empty()) {
+                sequence = frame(&mut bytes, sequence, eof);
+            }
+        }
+        Ok(self.client.send(&bytes).await?)
+    }
+
+    /// Makes sure that the leased connection has the statement prepared; returns the server's id.
+    pub(crate) async fn prepare_here(&mut self, id: u32) -> Result<u32, EngineError> {
+        let statements = self.statements.as_ref();
+        let Some(statement) = statements.and_then(|statements| statements.known.get(&id)) else {
+            return Err(unknown_statement(id, "mysqld_stmt_execute"));
+        };
+        let lease = self.lease.as_mut().expect("acquired just before");
+        if let Some(known) = lease.prepared.find(&statement.key) {
+            return Ok(known.reply.id);
+        }
+        // The text means what it meant when the client prepared it.
+        let (then, now) = (Arc::clone(&statement.image), Arc::clone(lease.image()));
+        lease.adopt(&then).await?;
+        let reply = lease.prepare(&statement.key).await?;
+        lease.adopt(&now).await?;
+        Ok(reply.id)
+    }
+
+    /// Writes the server's statement id into the command at the front of the client's input, and puts
+    /// in parameter types that this connection has not been told. `None`: the command can go as it
+    /// stands in the input; otherwise these packets go instead.
+    pub(crate) fn address_execution(
+        &mut self,
+        id: u32,
+        server_id: u32,
+        header: Header,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let attributes = self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
+        let statements = self.statements.as_mut();
+        let Some(statement) = statements.and_then(|statements| statements.known.get_mut(&id)) else {
+            return Err(unknown_statement(id, "mysqld_stmt_execute"));
+        };
+        let input = self.client.stream.input.filled_mut();
+        let end = (HEADER_BYTES + header.length).min(input.len());
+        let payload = &mut input[HEADER_BYTES..end];
+        payload[1..5].copy_from_slice(&server_id.to_le_bytes());
+        let counted = payload[5] & 0x08 != 0;
+        let Ok(layout) = ParameterLayout::find(&payload[10..], statement.parameters, attributes, counted) else {
+            return Err(EngineError::refused(1835, "HY000", "Malformed communication packet."));
+        };
+        let lease = self.lease.as_mut().expect("acquired just before");
+        let Some(on_server) = lease.prepared.find(&statement.key) else { return Ok(None) };
+        let Some(layout) = layout else { return Ok(None) };
+        if let Some(types) = layout.types {
+            let sent = &payload[10 + types.start..10 + types.end];
+            if statement.types.as_deref() != Some(sent) {
+                statement.types = Some(sent.into());
+            }
+            on_server.types.clone_from(&statement.types);
+            return Ok(None);
+        }
+        let Some(types) = statement.types.as_ref() else { return Ok(None) };
+        if on_server.types.as_ref() == Some(types) {
+            return Ok(None);
+        }
+        if end < HEADER_BYTES + header.length {
+            return Err(EngineError::refused(
+                1835,
+                "HY000",
+                "parameter types are missing from an execution of more than 1 MiB",
+            ));
+        }
+        on_server.types = Some(Arc::clone(types));
+        let flag = 10 + layout.flag;
+        let mut whole = Vec::with_capacity(payload.len() + types.len());
+        whole.extend_from_slice(&payload[..flag]);
+        whole.push(1);
+        whole.extend_from_slice(types);
+        whole.extend_from_slice(&payload[flag + 1..]);
+        let mut bytes = Vec::with_capacity(whole.len() + HEADER_BYTES);
+        frame(&mut bytes, 0, &whole);
+        Ok(Some(bytes))
+    }
+
+    /// After an execution: a cursor keeps the connection, long data has been used up.
+    pub(crate) fn executed(&mut self, id: u32, status: StatusFlags) {
+        let open = status.has(StatusFlags::CURSOR_EXISTS) && !status.has(StatusFlags::LAST_ROW_SENT);
+        if let Some(statement) = self.statement(id) {
+            statement.cursor = open;
+            statement.long_data = false;
+        }
+        self.update_statement_pins();
+    }
+
+    /// Cursors and long data hold the connection as long as any statement has one.
+    pub(crate) fn update_statement_pins(&mut self) {
+        let Some(statements) = self.statements.as_ref() else { return };
+        let holds = [
+            (PinReason::Cursor, statements.known.values().any(|statement| statement.cursor)),
+            (PinReason::LongData, statements.known.values().any(|statement| statement.long_data)),
+        ];
+        for (reason, held) in holds {
+            if !held {
+                self.pins.end(reason);
+            } else if self.pins.add(reason) {
+                self.worker.metrics.pins.increment(reason);
+            }
+        }
+    }
+
+    /// COM_STMT_CLOSE: no reply. The server's statement stays for the next one who prepares the same.
+    pub fn close_statement(&mut self, id: u32) {
+        let Some(statement) = self.statements.as_mut().and_then(|statements| statements.known.remove(&id)) else {
+            return;
+        };
+        if statement.cursor || statement.long_data {
+            if let Some(lease) = self.lease.as_mut() {
+                lease.prepared.remove(&statement.key);
+            }
+            self.update_statement_pins();
+            self.mark_and_release();
+        }
+    }
+
+    /// Forgets all statements: their ids are void after a reset.
+    pub(crate) fn forget_statements(&mut self) {
+        self.statements = None;
+    }
+
+    /// Tells the connection whether it is dirty, and gives it back if nothing holds it.
+    pub(crate) fn mark_and_release(&mut self) {
+        let dirty = !self.pins.lasting().is_empty() || self.pins.has_passing_state();
+        if let Some(lease) = self.lease.as_mut() {
+            lease.mark_dirty(dirty);
+        }
+        self.release();
+    }
+
+    /// COM_STMT_RESET: drops long data, closes the cursor.
+    pub async fn reset_statement(&mut self, id: u32) -> Result<(), EngineError> {
+        let status = self.state.status;
+        let Some(statement) = self.statement(id) else {
+            return Err(unknown_statement(id, "mysqld_stmt_reset"));
+        };
+        statement.failed = None;
+        if statement.cursor || statement.long_data {
+            (statement.cursor, statement.long_data) = (false, false);
+            let key = statement.key.clone();
+            if let Some(lease) = self.lease.as_mut()
+                && let Some(server_id) = lease.prepared.find(&key).map(|statement| statement.reply.id)
+            {
+                lease.reset_statement(server_id).await?;
+            }
+            self.update_statement_pins();
+            self.mark_and_release();
+        }
+        Ok(self.client.send_ok(&OkPacket { status, ..OkPacket::default() }).await?)
+    }
+}

@@ -1,0 +1,78 @@
+//! What all sessions of the process share.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::engine::snapshot::Snapshot;
+use crate::telemetry::Telemetry;
+use crate::wire::tls::TlsError;
+
+/// How far the process is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shutdown {
+    /// Serving.
+    Not,
+    /// No new clients; a session ends as soon as it is outside a transaction.
+    Draining,
+    /// Now.
+    Immediate,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Engine {
+    snapshot: ArcSwap<Snapshot>,
+    /// Serialises reloads; held while a snapshot is built, never by a statement.
+    reloading: Mutex<()>,
+    /// Counters, digests, sessions.
+    pub telemetry: Arc<Telemetry>,
+    shutdown: watch::Sender<Shutdown>,
+}
+
+impl Engine {
+    /// An engine that serves `config`.
+    pub fn new(config: Config, telemetry: Arc<Telemetry>) -> Result<Arc<Self>, TlsError> {
+        let snapshot = Snapshot::build(Arc::new(config), None)?;
+        Ok(Arc::new(Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            reloading: Mutex::new(()),
+            telemetry,
+            shutdown: watch::Sender::new(Shutdown::Not),
+        }))
+    }
+
+    /// The snapshot of this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Goes over to `config`. On an error everything stays as it was.
+    pub fn reload(&self, config: Config) -> Result<(), TlsError> {
+        let _one_at_a_time = self.reloading.lock();
+        let old = self.snapshot();
+        let new = Arc::new(Snapshot::build(Arc::new(config), Some(&old))?);
+        self.snapshot.store(Arc::clone(&new));
+        old.topology.retire(&new.topology);
+        Ok(())
+    }
+
+    /// Begins, or hurries, the end.
+    pub fn shut_down(&self, how: Shutdown) {
+        self.shutdown.send_if_modified(|current| {
+            let later = how > *current;
+            *current = how.max(*current);
+            later
+        });
+    }
+
+    /// To wait for the end.
+    #[must_use]
+    pub fn shutdown(&self) -> watch::Receiver<Shutdown> {
+        self.shutdown.subscribe()
+    }
+}

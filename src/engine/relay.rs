@@ -1,0 +1,430 @@
+//! Passing a reply on: as the server sent it where the client's capabilities allow, translated where
+//! they do not, in bounded memory either way.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::backend::BackendConn;
+use crate::engine::client::{Client, ClientError};
+use crate::engine::error::EngineError;
+use crate::engine::streaming::write_server;
+use crate::wire::{
+    BUFFER_BYTES, Buffer, Capabilities, End, Event, HEADER_BYTES, Header, Malformed, OkPacket, ReplyKind,
+    ReplyScanner, StateChange, StateChanges, StatusFlags, StreamError, encode_eof, encode_state_change, frame,
+};
+
+/// How a reply is to be passed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Relay {
+    /// Its grammar.
+    pub kind: ReplyKind,
+    /// The client's statement asked for LOAD DATA LOCAL.
+    pub infile: bool,
+    /// The client asked for a cursor.
+    pub cursor: bool,
+    /// A server silent for this long has failed; zero: no limit.
+    pub reply_timeout: Duration,
+}
+
+/// What a reply told.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Status of the last packet.
+    pub status: StatusFlags,
+    /// Warnings of the last result.
+    pub warnings: u16,
+    /// Rows changed by the last result without rows; −1 after a result with rows or an error, as
+    /// ROW_COUNT() has it.
+    pub row_count: i64,
+    /// Generated id of the last OK, if any.
+    pub last_insert_id: u64,
+    /// Rows passed on.
+    pub rows: u64,
+    /// The error that ended the reply.
+    pub error: Option<u16>,
+    /// Session state the server said has changed.
+    pub changes: Changes,
+}
+
+/// Session state changes that a reply reported.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Variables and their values.
+    pub variables: Vec<(Box<str>, Box<[u8]>)>,
+    /// The default schema.
+    pub schema: Option<Box<[u8]>>,
+    /// Something changed that is neither.
+    pub other_state: bool,
+}
+
+impl Changes {
+    /// Whether anything was reported.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.other_state || self.schema.is_some() || !self.variables.is_empty()
+    }
+}
+
+/// A reply that was cut short.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The client can get no more: the session ends.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The client closed its connection while the statement ran.
+    #[error("client closed its connection during a statement")]
+    Gone,
+    /// The server failed.
+    #[error("{error}")]
+    Server {
+        /// How.
+        error: StreamError,
+        /// The client has not seen a byte of the reply, and neither have we.
+        untouched: bool,
+    },
+    /// The server sent something that is not a reply.
+    #[error("server sent a {0}")]
+    Malformed(#[from] Malformed),
+    /// The server was silent for too long.
+    #[error("server did not reply in time")]
+    Timeout,
+}
+
+/// Passes one reply on. Not cancel-safe: a drop midway leaves the connection busy, so that it is closed.
+pub async fn relay(
+    conn: &mut BackendConn,
+    client: &mut Client,
+    how: Relay,
+) -> Result<Outcome, RelayError> {
+    let mut relaying = Relaying {
+        scanner: ReplyScanner::new(how.kind),
+        outcome: Outcome::default(),
+        staged: Buffer::default(),
+        done: 0,
+        sent: false,
+        how,
+        translate: !client.capabilities.has(Capabilities::DEPRECATE_EOF),
+    };
+    relaying.run(conn, client).await?;
+    relaying.outcome.rows = relaying.scanner.rows();
+    Ok(relaying.outcome)
+}
+
+struct Relaying {
+    scanner: ReplyScanner,
+    outcome: Outcome,
+    /// Packets that were changed or inserted, and what precedes them; written together.
+    staged: Buffer,
+    /// Bytes at the front of the server's input that may be passed on.
+    done: usize,
+    /// The client has been sent something.
+    sent: bool,
+    how: Relay,
+    /// The client does not know DEPRECATE_EOF.
+    translate: bool,
+}
+
+impl Relaying {
+    async fn run(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<(), RelayError> {
+        loop {
+            let (n, event) = self.scanner.scan(&mut conn.input().filled_mut()[self.done..])?;
+            self.done += n;
+            match event {
+                Event::More { wanted } => {
+                    // Small replies arrive whole and are written once; what is large flows in pieces.
+                    if self.done > 0 {
+                        self.flush(conn, client).await?;
+                    }
+                    self.fill(conn, client, wanted).await?;
+                }
+                Event::ColumnsEnd if self.translate => self.end_columns(conn, client).await?,
+                Event::ColumnsEnd => {}
+                Event::End { end, header, more } => {
+                    self.end_result(conn, client, end, header).await?;
+                    if !more && end != End::LocalInfile {
+                        return self.flush(conn, client).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes what is staged and what is done.
+    async fn flush(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<(), RelayError> {
+        self.sent = true;
+        if self.staged.is_empty() {
+            client.send(&conn.input().filled()[..self.done]).await?;
+        } else {
+            self.stage(conn);
+            client.send(self.staged.filled()).await?;
+            self.staged.consume(self.staged.len());
+        }
+        conn.input().consume(self.done);
+        self.done = 0;
+        Ok(())
+    }
+
+    /// Moves what is done behind what is staged.
+    fn stage(&mut self, conn: &mut BackendConn) {
+        if self.done > 0 {
+            self.staged.push(&conn.input().filled()[..self.done]);
+            conn.input().consume(self.done);
+            self.done = 0;
+        }
+    }
+
+    /// Reads more of the reply. The client is watched meanwhile.
+    async fn fill(
+        &mut self,
+        conn: &mut BackendConn,
+        client: &mut Client,
+        wanted: usize,
+    ) -> Result<(), RelayError> {
+        let (deadline, stream) = (&mut conn.deadline, &mut conn.stream);
+        let read = poll_fn(|cx| {
+            if let Poll::Ready(result) = stream.poll_fill(cx, wanted) {
+                return Poll::Ready(Ok(result));
+            }
+            client.poll_gone(cx).map(|()| Err(RelayError::Gone))
+        });
+        let result = deadline.run(self.how.reply_timeout, read).await;
+        let untouched = !self.sent && conn.input().is_empty();
+        match result {
+            Err(_) => Err(RelayError::Timeout),
+            Ok(Err(gone)) => Err(gone),
+            Ok(Ok(Ok(0))) => Err(RelayError::Server { error: StreamError::Closed, untouched }),
+            Ok(Ok(Ok(_))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(RelayError::Server { error: error.into(), untouched }),
+        }
+    }
+
+    /// Inserts the EOF that a client without DEPRECATE_EOF expects after the column definitions, unless
+    /// a cursor was opened: then the packet that follows is the only one.
+    async fn end_columns(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<(), RelayError> {
+        self.stage(conn);
+        if self.how.cursor {
+            loop {
+                let next = conn.input().filled();
+                match (Header::parse(next), next.get(HEADER_BYTES)) {
+                    (Some(header), Some(0xFE)) if header.length < 0xFF_FFFF => {
+                        if let Some(payload) = next.get(HEADER_BYTES..HEADER_BYTES + header.length) {
+                            if OkPacket::parse(payload)?.status.has(StatusFlags::CURSOR_EXISTS) {
+                                return Ok(());
+                            }
+                            break;
+                        }
+                    }
+                    (Some(_), Some(_)) => break,
+                    _ => {}
+                }
+                self.fill(conn, client, HEADER_BYTES + 1).await?;
+            }
+        }
+        // The sequence id of the packet that follows, before it is shifted further.
+        let sequence = match Header::parse(conn.input().filled()) {
+            Some(header) => header.sequence,
+            None => {
+                self.fill_header(conn, client).await?
+            }
+        };
+        let mut eof = Vec::with_capacity(5);
+        encode_eof(0, conn.status.without(StatusFlags::MORE_RESULTS), &mut eof);
+        let mut packet = Vec::with_capacity(9);
+        frame(&mut packet, sequence.wrapping_add(self.scanner.shift()), &eof);
+        self.staged.push(&packet);
+        self.scanner.shift_by(1);
+        Ok(())
+    }
+
+    async fn fill_header(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<u8, RelayError> {
+        loop {
+            if let Some(header) = Header::parse(conn.input().filled()) {
+                return Ok(header.sequence);
+            }
+            self.fill(conn, client, HEADER_BYTES).await?;
+        }
+    }
+
+    /// Handles the packet that ends a result: it stands at `done`, whole.
+    async fn end_result(
+        &mut self,
+        conn: &mut BackendConn,
+        client: &mut Client,
+        end: End,
+        header: Header,
+    ) -> Result<(), RelayError> {
+        let whole = HEADER_BYTES + header.length;
+        let packet = &mut conn.input().filled_mut()[self.done..self.done + whole];
+        let sequence = header.sequence.wrapping_add(self.scanner.shift());
+        packet[3] = sequence;
+        let payload = &packet[HEADER_BYTES..];
+        match end {
+            End::Err => {
+                self.outcome.error = payload.get(1..3).map(|code| u16::from_le_bytes([code[0], code[1]]));
+                self.outcome.row_count = -1;
+                self.outcome.status = conn.status.without(StatusFlags::MORE_RESULTS);
+            }
+            End::Text => {}
+            End::LocalInfile => return self.infile(conn, client, whole).await,
+            End::Ok if payload.len() == 5 && payload[0] == 0xFE => {
+                let (warnings, status) = crate::wire::parse_eof(payload)?;
+                self.note(&OkPacket { status, warnings, ..OkPacket::default() }, false)?;
+            }
+            End::Ok | End::Rows => {
+                let ok = OkPacket::parse(payload)?;
+                let rows = end == End::Rows;
+                let rewritten = self.rewrite(&ok, rows, client.capabilities)?;
+                self.note(&ok, rows)?;
+                if let Some(payload) = rewritten {
+                    self.stage(conn);
+                    conn.input().consume(whole);
+                    let mut packet = Vec::with_capacity(payload.len() + HEADER_BYTES);
+                    frame(&mut packet, sequence, &payload);
+                    self.staged.push(&packet);
+                    return Ok(());
+                }
+            }
+        }
+        self.done += whole;
+        Ok(())
+    }
+
+    /// Remembers what an OK told.
+    fn note(&mut self, ok: &OkPacket<'_>, rows: bool) -> Result<(), Malformed> {
+        let outcome = &mut self.outcome;
+        outcome.status = ok.status;
+        outcome.warnings = ok.warnings;
+        outcome.row_count = if rows { -1 } else { i64::try_from(ok.affected_rows).unwrap_or(i64::MAX) };
+        if ok.last_insert_id != 0 {
+            outcome.last_insert_id = ok.last_insert_id;
+        }
+        let (mut state, mut explained) = (false, false);
+        for change in StateChanges::new(ok.state) {
+            match change? {
+                StateChange::SystemVariable { name, value } => {
+                    explained = true;
+                    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+                    outcome.changes.variables.push((name.into(), value.into()));
+                }
+                StateChange::Schema(name) => {
+                    explained = true;
+                    outcome.changes.schema = Some(name.into());
+                }
+                StateChange::State(changed) => state = changed,
+                StateChange::Other { .. } => {}
+            }
+        }
+        outcome.changes.other_state |= state && !explained;
+        Ok(())
+    }
+
+    /// The payload of an OK as this client must see it; `None` if it may see it as it is.
+    fn rewrite(
+        &self,
+        ok: &OkPacket<'_>,
+        rows: bool,
+        client: Capabilities,
+    ) -> Result<Option<Vec<u8>>, Malformed> {
+        if rows && self.translate {
+            let mut payload = Vec::with_capacity(5);
+            encode_eof(ok.warnings, ok.status, &mut payload);
+            return Ok(Some(payload));
+        }
+        if !ok.status.has(StatusFlags::SESSION_STATE_CHANGED) {
+            return Ok(None);
+        }
+        let mut state = Vec::new();
+        if client.has(Capabilities::SESSION_TRACK) {
+            for change in StateChanges::new(ok.state) {
+                let change = change?;
+                if is_reported(change) {
+                    encode_state_change(change, &mut state);
+                }
+            }
+        }
+        let mut payload = Vec::with_capacity(16 + ok.info.len() + state.len());
+        let header = if rows { 0xFE } else { 0x00 };
+        OkPacket { state: &state, ..*ok }.encode(header, &mut payload);
+        Ok(Some(payload))
+    }
+
+    /// LOAD DATA LOCAL: asks the client, streams its file to the server. `whole` bytes at `done` are the
+    /// server's request.
+    async fn infile(
+        &mut self,
+        conn: &mut BackendConn,
+        client: &mut Client,
+        whole: usize,
+    ) -> Result<(), RelayError> {
+        if self.how.infile && client.capabilities.has(Capabilities::LOCAL_FILES) {
+            self.done += whole;
+            let sequence = conn.input().filled()[self.done - whole + 3].wrapping_add(1);
+            self.flush(conn, client).await?;
+            stream_file(conn, client, sequence, self.scanner.shift()).await?;
+        } else {
+            // Nobody asked for a file: the server gets an empty one and the client the server's OK. A
+            // rogue server learns nothing of the client's disk.
+            let sequence = conn.input().filled()[self.done + 3].wrapping_sub(self.scanner.shift());
+            let rest = whole;
+            self.stage(conn);
+            conn.input().consume(rest);
+            let empty = Header { length: 0, sequence: sequence.wrapping_add(1) }.encode();
+            write_server(conn, &empty).await?;
+            // Two packets, the request and its answer, are missing from the client's point of view.
+            self.scanner.shift_by(254);
+        }
+        self.scanner.file_sent();
+        Ok(())
+    }
+}
+
+/// Passes the client's packets on until the empty one that ends the file.
+async fn stream_file(
+    conn: &mut BackendConn,
+    client: &mut Client,
+    first: u8,
+    shift: u8,
+) -> Result<(), RelayError> {
+    client.stream.sequence = first;
+    loop {
+        let header = client.next_header().await?;
+        let mut rest = HEADER_BYTES + header.length;
+        client.need(HEADER_BYTES).await?;
+        client.stream.input.filled_mut()[3] = header.sequence.wrapping_sub(shift);
+        while rest > 0 {
+            client.need(rest.min(BUFFER_BYTES)).await?;
+            let n = client.stream.input.len().min(rest);
+            write_server(conn, &client.stream.input.filled()[..n]).await?;
+            client.stream.input.consume(n);
+            rest -= n;
+        }
+        client.stream.sequence = client.stream.sequence.wrapping_add(1);
+        if header.length == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether a client is told of a change without having asked for more than the servers' default
+/// (`session_track_system_variables` of both).
+fn is_reported(change: StateChange<'_>) -> bool {
+    match change {
+        StateChange::SystemVariable { name, .. } => matches!(
+            name,
+            b"time_zone"
+                | b"autocommit"
+                | b"character_set_client"
+                | b"character_set_results"
+                | b"character_set_connection"
+        ),
+        StateChange::Schema(_) | StateChange::Other { .. } => true,
+        StateChange::State(_) => false,
+    }
+}
+
+impl From<RelayError> for EngineError {
+    fn from(error: RelayError) -> Self {
+        Self::Relay(error)
+    }
+}

@@ -1,0 +1,372 @@
+//! One client's session: its state as a value, and the server connection it may be bound to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::backend::pool::{Profile, Want, WorkerId};
+use crate::backend::{BackendError, Condition, Flavor, ServerFacts, ServerLease, SessionImage};
+use crate::engine::client::Client;
+use crate::engine::error::EngineError;
+use crate::engine::facts::FactsCache;
+use crate::engine::pins::Pins;
+use crate::engine::prepared::Statements;
+use crate::engine::process::Engine;
+use crate::engine::snapshot::User;
+use crate::sql::{LexMode, Server};
+use crate::telemetry::{SessionGuard, WorkerMetrics};
+use crate::wire::{Capabilities, StatusFlags};
+
+/// What one worker thread has for itself.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its number.
+    pub id: WorkerId,
+    /// Its counters.
+    pub metrics: Arc<WorkerMetrics>,
+    /// Statement facts it has learnt.
+    pub facts: FactsCache,
+}
+
+/// One client, logged in.
+#[derive(Debug)]
+pub struct Session {
+    /// The client's side.
+    pub client: Client,
+    /// What MySQL would remember of the session.
+    pub state: SessionState,
+    /// Who it is.
+    pub user: Arc<User>,
+    /// Its place in the list of sessions.
+    pub guard: Arc<SessionGuard>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) worker: Arc<Worker>,
+    /// The server connection, while a statement, a transaction or a pin holds it.
+    pub(crate) lease: Option<ServerLease>,
+    pub(crate) pins: Pins,
+    /// Prepared statements; made with the first one, because most sessions have none.
+    pub(crate) statements: Option<Box<Statements>>,
+    /// The reply to SHOW WARNINGS, kept when the connection had to be given up before the client asked.
+    pub(crate) diagnostics: Option<Box<[u8]>>,
+}
+
+/// Session state as a value.
+#[derive(Debug)]
+pub struct SessionState {
+    /// What a server connection has to look like.
+    pub image: Arc<SessionImage>,
+    /// The image after the login: where COM_RESET_CONNECTION goes back to.
+    pub login: Arc<SessionImage>,
+    /// How the lexer reads this session's texts.
+    pub mode: LexMode,
+    /// Status flags as the client last saw them.
+    pub status: StatusFlags,
+    /// LAST_INSERT_ID().
+    pub last_insert_id: u64,
+    /// ROW_COUNT().
+    pub row_count: i64,
+    /// FOUND_ROWS().
+    pub found_rows: u64,
+    /// Warnings of the last statement.
+    pub warnings: u16,
+}
+
+impl SessionState {
+    /// The state right after a login.
+    #[must_use]
+    pub fn new(login: Arc<SessionImage>, server: Server) -> Self {
+        let mut state = Self {
+            image: Arc::clone(&login),
+            login,
+            mode: LexMode::new(server),
+            status: StatusFlags::default(),
+            last_insert_id: 0,
+            row_count: -1,
+            found_rows: 0,
+            warnings: 0,
+        };
+        state.image_changed();
+        state.status = state.idle_status();
+        state
+    }
+
+    /// Replaces the image and what follows from it.
+    pub fn become_image(&mut self, image: Arc<SessionImage>) {
+        self.image = image;
+        self.image_changed();
+    }
+
+    fn image_changed(&mut self) {
+        let mode = LexMode::new(self.mode.server);
+        let mode = self.image.variable("sql_mode").map_or(mode, |sql_mode| mode.with_sql_mode(sql_mode));
+        self.mode =
+            self.image.variable("character_set_client").map_or(mode, |charset| mode.with_charset(charset));
+    }
+
+    /// Back to what it was after the login.
+    pub fn reset(&mut self) {
+        self.become_image(Arc::new(self.login.with_schema(self.image.schema())));
+        self.status = self.idle_status();
+        (self.last_insert_id, self.row_count, self.found_rows, self.warnings) = (0, -1, 0, 0);
+    }
+
+    /// The flags of a session that runs nothing, from the variables it has.
+    #[must_use]
+    pub fn idle_status(&self) -> StatusFlags {
+        let mut status = StatusFlags::default();
+        if self.image.variable("autocommit") != Some(b"OFF") {
+            status = status.with(StatusFlags::AUTOCOMMIT);
+        }
+        if self.mode.no_backslash_escapes {
+            status = status.with(StatusFlags::NO_BACKSLASH_ESCAPES);
+        }
+        status
+    }
+}
+
+/// How many server connections are tried before a statement fails, when one after the other turns out
+/// to be dead or refuses the session's state.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// What a session is made of.
+#[derive(Debug)]
+pub struct SessionParts {
+    /// The client's side.
+    pub client: Client,
+    /// Who it is.
+    pub user: Arc<User>,
+    /// Its place in the list of sessions.
+    pub guard: SessionGuard,
+    /// What all sessions share.
+    pub engine: Arc<Engine>,
+    /// What this thread's sessions share.
+    pub worker: Arc<Worker>,
+    /// The image after the login.
+    pub login: Arc<SessionImage>,
+}
+
+impl Session {
+    /// A session at its beginning.
+    #[must_use]
+    pub fn new(parts: SessionParts) -> Self {
+        let version = parts.user.backend.facts().map(|facts| facts.version.clone()).unwrap_or_default();
+        Self {
+            client: parts.client,
+            state: SessionState::new(parts.login, Server::from_version_text(&version)),
+            user: parts.user,
+            guard: Arc::new(parts.guard),
+            engine: parts.engine,
+            worker: parts.worker,
+            lease: None,
+            pins: Pins::default(),
+            statements: None,
+            diagnostics: None,
+        }
+    }
+
+    /// Takes on another identity and the state of its login (COM_CHANGE_USER).
+    pub async fn become_user(&mut self, user: Arc<User>, login: Arc<SessionImage>) -> Result<(), EngineError> {
+        self.let_go().await?;
+        self.forget_statements();
+        self.diagnostics = None;
+        self.user = user;
+        self.state = SessionState::new(login, self.state.mode.server);
+        Ok(())
+    }
+
+    /// Asks the server to enter the schema of the login: it must exist, and the user must have rights.
+    pub async fn check_schema(&mut self, schema: &[u8], started: Instant) -> Result<(), EngineError> {
+        let image = Arc::new(self.state.image.with_schema(Some(schema)));
+        self.acquire(started).await?;
+        let lease = self.lease.as_mut().expect("acquired just before");
+        let entered = lease.enter_schema(&image).await;
+        self.keep_if_known();
+        entered?;
+        self.state.login = Arc::clone(&image);
+        self.state.become_image(image);
+        Ok(())
+    }
+
+    /// Server connections this session can use: those with its own kind of affected rows, and with
+    /// query attributes if it sends them.
+    fn profile(&self) -> Profile {
+        let mut profile = Profile::PLAIN;
+        if self.client.capabilities.has(Capabilities::FOUND_ROWS) {
+            profile = profile | Profile::FOUND_ROWS;
+        }
+        if self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+            profile = profile | Profile::QUERY_ATTRIBUTES;
+        }
+        profile
+    }
+
+    /// Whether the session is bound to its server connection.
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// Which server its texts are for.
+    #[must_use]
+    pub fn flavor(&self) -> Flavor {
+        self.user.backend.facts().map_or(Flavor::MySql, |facts| facts.flavor)
+    }
+
+    /// Makes sure there is a leased connection that looks like this session. Returns how long it waited
+    /// in line. The wait begins at `started`.
+    pub(crate) async fn acquire(&mut self, started: Instant) -> Result<Duration, EngineError> {
+        let mut waited = Duration::ZERO;
+        for attempt in 1.. {
+            if self.lease.is_none() {
+                waited += self.lease_connection(started).await?;
+            }
+            let Some(lease) = self.lease.as_mut() else { continue };
+            let error = match lease.adopt(&self.state.image).await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            let bound = !self.pins.is_empty() || lease.status.has(StatusFlags::IN_TRANS);
+            let dead = matches!(error, BackendError::Stream(_) | BackendError::Timeout(_));
+            self.drop_lease();
+            if bound || !dead || attempt >= ATTEMPTS_MAX {
+                return Err(error.into());
+            }
+        }
+        Ok(waited)
+    }
+
+    async fn lease_connection(&mut self, started: Instant) -> Result<Duration, EngineError> {
+        let mut want = Want {
+            worker: self.worker.id,
+            profile: self.profile(),
+            state_key: self.state.image.key(),
+            user: self.user.slot,
+            deadline: started,
+        };
+        let mut lease = match self.user.pool.try_lease(&want) {
+            Some(lease) => lease,
+            None => {
+                want.deadline = started + self.user.pool.queue_timeout();
+                self.wait_for_lease(&want).await?
+            }
+        };
+        if let Err(error) = lease.move_to(self.worker.id) {
+            lease.close();
+            return Err(BackendError::from(error).into());
+        }
+        let waited = lease.waited();
+        self.lease = Some(lease);
+        Ok(waited)
+    }
+
+    /// Waits in line. A pool that drains because the configuration changed is left for its successor.
+    async fn wait_for_lease(&mut self, want: &Want) -> Result<ServerLease, EngineError> {
+        use crate::backend::pool::PoolError;
+        let pool = Arc::clone(&self.user.pool);
+        match self.watch_client(pool.lease(want)).await? {
+            Ok(lease) => Ok(lease),
+            Err(PoolError::Draining) => {
+                let snapshot = self.engine.snapshot();
+                match snapshot.user(&self.user.name) {
+                    Some(user) if !Arc::ptr_eq(&user.pool, &pool) => {
+                        self.user = Arc::clone(user);
+                        let pool = Arc::clone(&self.user.pool);
+                        Ok(self.watch_client(pool.lease(want)).await??)
+                    }
+                    _ => Err(PoolError::Draining.into()),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Runs `wait` unless the client goes away meanwhile: nobody waits in line for a client that left.
+    async fn watch_client<F: Future>(&mut self, wait: F) -> Result<F::Output, EngineError> {
+        let mut wait = std::pin::pin!(wait);
+        let client = &mut self.client;
+        std::future::poll_fn(|cx| {
+            if let std::task::Poll::Ready(output) = wait.as_mut().poll(cx) {
+                return std::task::Poll::Ready(Ok(output));
+            }
+            client.poll_gone(cx).map(|()| Err(EngineError::from(crate::engine::relay::RelayError::Gone)))
+        })
+        .await
+    }
+
+    /// Closes the leased connection: nothing is known about it.
+    pub(crate) fn drop_lease(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.close();
+        }
+        self.pins = Pins::default();
+        if let Some(statements) = self.statements.as_mut() {
+            statements.unbind();
+        }
+    }
+
+    /// Gives the connection back if nothing holds it any more.
+    pub(crate) fn release(&mut self) {
+        let Some(lease) = self.lease.as_mut() else { return };
+        if !self.pins.is_empty() || lease.status.has(StatusFlags::IN_TRANS) {
+            return;
+        }
+        // The pool takes it back if it is in a known state, and closes it otherwise.
+        self.lease = None;
+    }
+
+    /// Ends every hold on the server connection: what the session left there is wiped, and the
+    /// connection given back. For COM_RESET_CONNECTION, COM_CHANGE_USER and the end of the session.
+    pub(crate) async fn let_go(&mut self) -> Result<(), EngineError> {
+        let Some(mut lease) = self.lease.take() else { return Ok(()) };
+        let clean = self.pins.lasting().is_empty() && !self.pins.has_passing_state();
+        self.pins = Pins::default();
+        if let Some(statements) = self.statements.as_mut() {
+            statements.unbind();
+        }
+        if clean && lease.condition() == Condition::Ready && !lease.status.has(StatusFlags::IN_TRANS) {
+            return Ok(());
+        }
+        match lease.condition() {
+            Condition::Ready | Condition::Dirty => {
+                if let Err(error) = lease.reset().await {
+                    lease.close();
+                    return Err(error.into());
+                }
+            }
+            Condition::Busy | Condition::Broken => lease.close(),
+        }
+        Ok(())
+    }
+}
+
+/// What is known about the server of `user`. The first to ask makes the first connection.
+pub async fn server_facts(user: &User, worker: WorkerId) -> Result<Arc<ServerFacts>, EngineError> {
+    if let Some(facts) = user.backend.facts() {
+        return Ok(facts);
+    }
+    let want = Want {
+        worker,
+        profile: Profile::PLAIN,
+        state_key: 0,
+        user: user.slot,
+        deadline: Instant::now() + user.pool.queue_timeout(),
+    };
+    let lease = user.pool.lease(&want).await?;
+    Ok(Arc::clone(&lease.facts))
+}
+
+/// The image of a client that negotiated IGNORE_SPACE: the server turns it into a flag of `sql_mode`.
+#[must_use]
+pub fn with_ignore_space(image: &SessionImage) -> SessionImage {
+    let mode = image.variable("sql_mode").unwrap_or_default();
+    if mode.split(|byte| *byte == b',').any(|name| name.eq_ignore_ascii_case(b"IGNORE_SPACE")) {
+        return image.clone();
+    }
+    let mut mode = mode.to_vec();
+    if !mode.is_empty() {
+        mode.push(b',');
+    }
+    mode.extend_from_slice(b"IGNORE_SPACE");
+    image.with_variables([("sql_mode", &*mode)])
+}

@@ -1,0 +1,75 @@
+//! Configuration and topology of one moment. A statement sees one snapshot from beginning to end; a
+//! reload swaps in the next.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::pool::UserSlot;
+use crate::backend::{Backend, ServerPool, Topology};
+use crate::config::{self, Config};
+use crate::wire::tls::TlsError;
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Servers and pools.
+    pub topology: Topology,
+    users: HashMap<String, Arc<User>>,
+    /// Slots of all users there ever were: a name keeps its slot over reloads.
+    slots: HashMap<String, UserSlot>,
+}
+
+/// A client identity with everything its sessions need.
+#[derive(Debug)]
+pub struct User {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its index in every pool.
+    pub slot: UserSlot,
+    /// Its settings.
+    pub settings: config::User,
+    /// Where its statements go.
+    pub pool: Arc<ServerPool>,
+    /// The server behind that pool.
+    pub backend: Arc<Backend>,
+    /// For a server that is silent while a statement runs; zero: no limit.
+    pub reply_timeout: Duration,
+}
+
+impl Snapshot {
+    /// Builds the snapshot of `config`, taking over what is unchanged in `previous`.
+    pub fn build(config: Arc<Config>, previous: Option<&Self>) -> Result<Self, TlsError> {
+        let topology = Topology::build(&config, previous.map(|snapshot| &snapshot.topology))?;
+        let mut slots = previous.map(|snapshot| snapshot.slots.clone()).unwrap_or_default();
+        let mut users = HashMap::new();
+        for (name, settings) in &config.users {
+            let next = UserSlot(slots.len() as u32);
+            let slot = *slots.entry(name.clone()).or_insert(next);
+            let cluster = topology.cluster(&settings.cluster);
+            let pool = cluster
+                .zip(config.server_identity(name))
+                .and_then(|(cluster, identity)| topology.pool(cluster, &identity));
+            let (Some(cluster), Some(pool)) = (cluster, pool) else { continue };
+            let user = User {
+                name: name.as_str().into(),
+                slot,
+                settings: settings.clone(),
+                pool: Arc::clone(pool),
+                backend: Arc::clone(&cluster.primary),
+                reply_timeout: config.clusters[&settings.cluster].reply_timeout,
+            };
+            users.insert(name.clone(), Arc::new(user));
+        }
+        topology.limit_users(&config, &slots);
+        Ok(Self { config, topology, users, slots })
+    }
+
+    /// The user of that name.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<&Arc<User>> {
+        self.users.get(name)
+    }
+}

@@ -1,0 +1,418 @@
+//! One text statement, from the client's bytes to its reply.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{Condition, parting_error};
+use crate::engine::error::EngineError;
+use crate::engine::facts::Facts;
+use crate::engine::relay::{Changes, Outcome, Relay, RelayError, relay};
+use crate::engine::session::Session;
+use crate::engine::streaming::stream_command;
+use crate::error::ProxyError;
+use crate::sql::{Access, Effects, Kind, Statement, Target, set_assignments};
+use crate::telemetry::{CommandKind, PinReason, StatementContext};
+use crate::wire::{Buffer, Capabilities, HEADER_BYTES, Header, PAYLOAD_MAX, Reader, ReplyKind, StatusFlags};
+
+/// Texts up to this length are read whole before they are looked at; of longer ones the beginning
+/// decides, and the rest is streamed.
+pub(crate) const WHOLE_MAX: usize = 1 << 20;
+
+/// Variables whose value belongs to one connection: they are not carried, their session is pinned.
+const UNCARRIED: [&str; 16] = [
+    "gtid_next",
+    "identity",
+    "immediate_server_version",
+    "insert_id",
+    "last_insert_id",
+    "original_commit_timestamp",
+    "original_server_version",
+    "profiling",
+    "pseudo_replica_mode",
+    "pseudo_slave_mode",
+    "pseudo_thread_id",
+    "rand_seed1",
+    "rand_seed2",
+    "sql_log_bin",
+    "timestamp",
+    "debug",
+];
+
+/// A statement on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sending<'a> {
+    /// What is known of its text.
+    pub(crate) statement: &'a Statement,
+    /// How its reply is passed on.
+    pub(crate) relay: Relay,
+    /// The client's packet, header included, is this long and stands at the front of its input.
+    pub(crate) header: Header,
+    /// The client's id of the prepared statement it executes.
+    pub(crate) prepared: Option<u32>,
+}
+
+impl Session {
+    /// COM_QUERY. The header has been read, the payload may still be on its way.
+    pub async fn query(&mut self, header: Header) -> Result<(), EngineError> {
+        let head = (HEADER_BYTES + header.length).min(HEADER_BYTES + WHOLE_MAX);
+        self.client.need(head).await?;
+        let facts = self.text_facts(header);
+        let worker = Arc::clone(&self.worker);
+        let mut context = StatementContext::begin(&worker.metrics, CommandKind::Query);
+        context.digest(facts.row);
+        let result = self.run_text(&facts, header, &mut context).await;
+        self.finish(result, context)
+    }
+
+    /// Ends the statement's context by how it went.
+    pub(crate) fn finish(
+        &mut self,
+        result: Result<(), EngineError>,
+        mut context: StatementContext<'_>,
+    ) -> Result<(), EngineError> {
+        match &result {
+            Ok(()) => {
+                context.finish();
+            }
+            Err(error) if error.session_survives() => {
+                context.failed(error.blame());
+                context.finish();
+            }
+            // Dropped without an end: the client is gone.
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// The text of the COM_QUERY at the front of the client's input, as far as it has been read.
+    pub(crate) fn query_text(&self, header: Header) -> &[u8] {
+        let input = self.client.stream.input.filled();
+        let end = (HEADER_BYTES + header.length).min(input.len());
+        let payload = input.get(HEADER_BYTES + 1..end).unwrap_or_default();
+        if !self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+            return payload;
+        }
+        skip_attributes(payload).unwrap_or_default()
+    }
+
+    fn text_facts(&self, header: Header) -> Arc<Facts> {
+        let text = self.query_text(header);
+        self.worker.facts.facts(text, self.state.mode, &self.worker.metrics)
+    }
+
+    async fn run_text(
+        &mut self,
+        facts: &Facts,
+        header: Header,
+        context: &mut StatementContext<'_>,
+    ) -> Result<(), EngineError> {
+        let statement = &facts.statement;
+        if needs_care(statement.effects) {
+            let text = self.query_text(header).to_vec();
+            let answered = self.answer_locally(statement, &text).await;
+            if !matches!(answered, Ok(false)) {
+                self.skip_command(header).await?;
+                return answered.map(|_| ());
+            }
+        }
+        let sets = statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE);
+        let text = if sets { self.query_text(header).to_vec() } else { Vec::new() };
+        let relay = Relay {
+            kind: ReplyKind::Results,
+            infile: statement.effects.contains(Effects::LOAD_LOCAL),
+            cursor: false,
+            reply_timeout: self.reply_timeout(),
+        };
+        let outcome = self.send(Sending { statement, relay, header, prepared: None }, context).await?;
+        if sets && outcome.error.is_none() {
+            self.read_back(&text, &outcome).await?;
+        }
+        self.settle(statement, &outcome);
+        Ok(())
+    }
+
+    pub(crate) fn reply_timeout(&self) -> Duration {
+        self.user.reply_timeout
+    }
+
+    /// Sends the client's packet as it is and passes the reply on. Another connection is tried where
+    /// that is safe: the statement was certainly not run, or it only reads and nothing came back yet.
+    pub(crate) async fn send(
+        &mut self,
+        sending: Sending<'_>,
+        context: &mut StatementContext<'_>,
+    ) -> Result<Outcome, EngineError> {
+        let whole = is_whole(&self.client.stream.input, sending.header);
+        let result = self.send_with_retry(&sending, whole, context).await;
+        if whole {
+            self.client.stream.input.consume(HEADER_BYTES + sending.header.length);
+            return result;
+        }
+        // What was streamed is gone, and how much of it is still to come nobody knows.
+        match result {
+            Err(EngineError::Lost(error)) => Err(EngineError::Relay(error)),
+            Err(error) if error.session_survives() => {
+                self.skip_command(sending.header).await?;
+                Err(error)
+            }
+            result => result,
+        }
+    }
+
+    async fn send_with_retry(
+        &mut self,
+        sending: &Sending<'_>,
+        whole: bool,
+        context: &mut StatementContext<'_>,
+    ) -> Result<Outcome, EngineError> {
+        let mut retried = false;
+        loop {
+            let bound = self.is_bound();
+            let waited = self.acquire(context.started()).await?;
+            context.leased(waited);
+            let instead = match self.ready(sending).await {
+                Ok(instead) => instead,
+                // Nothing has been sent: any dead connection may be replaced.
+                Err(EngineError::Backend(error)) if !bound && !retried && error.retryable() => {
+                    self.drop_lease();
+                    retried = true;
+                    continue;
+                }
+                Err(error) => {
+                    self.keep_if_known();
+                    return Err(error);
+                }
+            };
+            let error = match self.exchange(sending, whole, instead.as_deref()).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => error,
+            };
+            let RelayError::Server { untouched, .. } = error else {
+                self.drop_lease();
+                return Err(EngineError::Relay(error));
+            };
+            let unread = self
+                .lease
+                .as_ref()
+                .is_some_and(|lease| untouched && parting_error(&lease.stream.input).is_some());
+            let fresh = self.lease.as_ref().is_some_and(|lease| lease.is_fresh());
+            self.drop_lease();
+            let harmless = sending.statement.access == Access::Read && untouched;
+            if bound || fresh || retried || !whole || !(unread || harmless) {
+                return Err(if untouched { EngineError::Lost(error) } else { EngineError::Relay(error) });
+            }
+            self.worker.metrics.retries.increment();
+            retried = true;
+        }
+    }
+
+    /// The last steps before the command can go: LAST_INSERT_ID(), the server's statement id.
+    async fn ready(&mut self, sending: &Sending<'_>) -> Result<Option<Vec<u8>>, EngineError> {
+        self.adopt_last_insert_id(sending.statement).await?;
+        let Some(id) = sending.prepared else { return Ok(None) };
+        let server_id = self.prepare_here(id).await?;
+        self.address_execution(id, server_id, sending.header)
+    }
+
+    /// After a failure that left the connection in a known state it is kept or given back; otherwise it
+    /// is closed.
+    pub(crate) fn keep_if_known(&mut self) {
+        let known = |condition| matches!(condition, Condition::Ready | Condition::Dirty);
+        if self.lease.as_ref().is_some_and(|lease| known(lease.condition())) {
+            self.mark_and_release();
+        } else {
+            self.drop_lease();
+        }
+    }
+
+    /// Sends the client's packet, or `instead` of it these bytes, and passes the reply on.
+    async fn exchange(
+        &mut self,
+        sending: &Sending<'_>,
+        whole: bool,
+        instead: Option<&[u8]>,
+    ) -> Result<Outcome, RelayError> {
+        let lease = self.lease.as_mut().expect("acquired just before");
+        lease.begin();
+        let closing = lease.closing_frames();
+        if !closing.is_empty() {
+            lease.stream.write_all(&closing).await.map_err(lost)?;
+        }
+        let client = &mut self.client;
+        if let Some(bytes) = instead {
+            lease.stream.write_all(bytes).await.map_err(lost)?;
+        } else if whole {
+            let bytes = HEADER_BYTES + sending.header.length;
+            lease.stream.write_all(&client.stream.input.filled()[..bytes]).await.map_err(lost)?;
+        } else {
+            stream_command(lease, client, sending.header).await?;
+        }
+        let outcome = relay(lease, client, sending.relay).await?;
+        lease.answered(outcome.status);
+        Ok(outcome)
+    }
+
+    /// After a reply: what the statement did to the session, and whether the connection is kept.
+    pub(crate) fn settle(&mut self, statement: &Statement, outcome: &Outcome) {
+        self.state.status = outcome.status.without(StatusFlags::MORE_RESULTS);
+        self.state.warnings = outcome.warnings;
+        self.diagnostics = None;
+        if !statement.effects.contains(Effects::DIAGNOSTICS) {
+            self.state.row_count = outcome.row_count;
+        }
+        if outcome.last_insert_id != 0 {
+            self.state.last_insert_id = outcome.last_insert_id;
+        }
+        if statement.kind == Kind::Select && outcome.error.is_none() {
+            self.state.found_rows = outcome.rows;
+        }
+        if outcome.changes.any() {
+            self.take_in(&outcome.changes);
+        }
+        let plain = statement.effects.is_empty() && self.pins.is_empty() && !outcome.changes.other_state;
+        if !plain {
+            self.fold_pins(statement, outcome);
+        }
+        let asks = outcome.warnings > 0 || outcome.error.is_some();
+        if asks {
+            self.pins.add(PinReason::Warnings);
+        } else if !statement.effects.contains(Effects::DIAGNOSTICS) {
+            self.pins.end(PinReason::Warnings);
+        }
+        self.mark_and_release();
+    }
+
+    fn fold_pins(&mut self, statement: &Statement, outcome: &Outcome) {
+        let before = self.pins;
+        self.pins.fold(statement, outcome.status, outcome.changes.other_state);
+        if outcome.changes.variables.iter().any(|(name, _)| UNCARRIED.contains(&&**name)) {
+            self.pins.add(PinReason::SessionVariable);
+        }
+        for reason in self.pins.since(before).iter() {
+            self.worker.metrics.pins.increment(reason);
+        }
+    }
+
+    /// The server reported changes: the session's image, and the connection's, become what it said.
+    pub(crate) fn take_in(&mut self, changes: &Changes) {
+        let mut image = (*self.state.image).clone();
+        if let Some(schema) = &changes.schema {
+            image = image.with_schema((!schema.is_empty()).then_some(schema));
+            let shown = String::from_utf8_lossy(schema);
+            self.guard.schema((!schema.is_empty()).then(|| Arc::from(&*shown)));
+        }
+        let carried = changes.variables.iter().filter(|(name, _)| is_carried(name));
+        image = image.with_variables(carried.map(|(name, value)| (&**name, &**value)));
+        let image = Arc::new(image);
+        if let Some(lease) = self.lease.as_mut() {
+            lease.became(&image);
+        }
+        self.state.become_image(image);
+    }
+
+    /// Asks the server for what a `SET` changed without it being reported: the collation that follows
+    /// from a charset, and variables outside the tracker's list.
+    pub(crate) async fn read_back(&mut self, text: &[u8], outcome: &Outcome) -> Result<(), EngineError> {
+        let reported = |name: &str| outcome.changes.variables.iter().any(|(reported, _)| &**reported == name);
+        let mut names: Vec<String> = Vec::new();
+        if reported("character_set_connection") || reported("character_set_client") {
+            names.push("collation_connection".into());
+        }
+        let Some(assignments) = set_assignments(text, self.state.mode) else {
+            self.pins.add(PinReason::SessionVariable);
+            return self.ask_variables(names).await;
+        };
+        for assignment in assignments {
+            let name = String::from_utf8_lossy(&assignment.name).to_ascii_lowercase();
+            if assignment.target != Target::Session || reported(&name) || names.contains(&name) {
+                continue;
+            }
+            if name.starts_with("session_track") || UNCARRIED.contains(&name.as_str()) {
+                self.pins.add(PinReason::SessionVariable);
+            } else if is_word(&name) {
+                names.push(name);
+            }
+        }
+        self.ask_variables(names).await
+    }
+
+    async fn ask_variables(&mut self, names: Vec<String>) -> Result<(), EngineError> {
+        let Some(lease) = self.lease.as_mut() else { return Ok(()) };
+        if names.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<String> = names.iter().map(|name| format!("@@SESSION.{name}")).collect();
+        // A variable that cannot be read as a session's own cannot be carried either.
+        let Ok(mut rows) = lease.ask(&format!("SELECT {}", list.join(","))).await else {
+            self.pins.add(PinReason::SessionVariable);
+            return Ok(());
+        };
+        let values = rows.pop().unwrap_or_default();
+        let variables = names.into_iter().zip(values);
+        let read = variables.map(|(name, value)| (name.into(), value.unwrap_or_default().into()));
+        let changes = Changes { variables: read.collect(), ..Changes::default() };
+        self.take_in(&changes);
+        Ok(())
+    }
+
+    /// LAST_INSERT_ID() is the session's own, whoever used the connection before.
+    async fn adopt_last_insert_id(&mut self, statement: &Statement) -> Result<(), EngineError> {
+        if !statement.effects.contains(Effects::READS_LAST_INSERT_ID) {
+            return Ok(());
+        }
+        let value = self.state.last_insert_id;
+        let lease = self.lease.as_mut().expect("acquired just before");
+        if lease.status.has(StatusFlags::IN_TRANS) || !self.pins.is_empty() {
+            return Ok(());
+        }
+        lease.ask(&format!("SET last_insert_id={value}")).await?;
+        Ok(())
+    }
+}
+
+fn is_carried(name: &str) -> bool {
+    // It follows from collation_connection, which is read back.
+    name != "character_set_connection" && !name.starts_with("session_track") && !UNCARRIED.contains(&name)
+}
+
+fn is_word(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
+}
+
+fn lost(error: std::io::Error) -> RelayError {
+    RelayError::Server { error: error.into(), untouched: true }
+}
+
+/// Effects with which a statement may have to be answered here, not by a server.
+fn needs_care(effects: Effects) -> bool {
+    effects.intersects(Effects::KILL | Effects::DIAGNOSTICS | Effects::FOUND_ROWS | Effects::ROW_COUNT)
+}
+
+/// Whether the client's command has been read whole: it can then be sent again.
+pub(crate) fn is_whole(input: &Buffer, header: Header) -> bool {
+    header.length < PAYLOAD_MAX && input.len() >= HEADER_BYTES + header.length
+}
+
+/// The text behind the query attributes of a COM_QUERY. Source: MySQL "COM_QUERY", the part for
+/// CLIENT_QUERY_ATTRIBUTES.
+fn skip_attributes(payload: &[u8]) -> Option<&[u8]> {
+    let mut reader = Reader::new(payload);
+    let count = usize::try_from(reader.lenenc().ok()?).ok()?;
+    reader.lenenc().ok()?;
+    if count == 0 {
+        return Some(reader.rest());
+    }
+    let nulls = reader.bytes(count.div_ceil(8)).ok()?.to_vec();
+    reader.u8().ok()?;
+    let mut types = Vec::new();
+    for _ in 0..count {
+        types.push(reader.u16().ok()?);
+        reader.lenenc_bytes().ok()?;
+    }
+    for (n, kind) in types.into_iter().enumerate() {
+        if nulls[n / 8] & (1 << (n % 8)) == 0 {
+            crate::engine::parameters::skip_value(&mut reader, kind as u8).ok()?;
+        }
+    }
+    Some(reader.rest())
+}

@@ -1,0 +1,348 @@
+//! From an accepted socket to a session that runs.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, warn};
+
+use crate::config::{Listener, TlsMode};
+use crate::engine::{Client, Engine, EngineError, Session, SessionParts, Shutdown, User, Worker};
+use crate::error::{ProxyError, SqlError};
+use crate::frontend::credential::credential_of;
+use crate::frontend::limits::{ClientCounts, Counted};
+use crate::frontend::listener::BoundListener;
+use crate::frontend::login::{Claim, Greeted, Hello, LoginError, Security, authenticate, greet, send_error, tls_required};
+use crate::frontend::offer::offer;
+use crate::frontend::serve;
+use crate::telemetry::{ClientRefusal, LoginOutcome, RateLimit, SessionGuard, spawn};
+use crate::wire::compression::Algorithm;
+use crate::wire::handshake::HandshakeResponse;
+use crate::wire::proxy_protocol::{Progress, ProxyHeader, parse};
+use crate::wire::{Capabilities, OkPacket, PacketStream, Socket, Transport};
+
+/// What the listeners of one worker share.
+#[derive(Clone, Debug)]
+pub struct Frontend {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// This thread's part of it.
+    pub worker: Arc<Worker>,
+    /// What logins are checked with.
+    pub security: Arc<ArcSwap<Security>>,
+    /// How many clients there are.
+    pub counts: Arc<ClientCounts>,
+}
+
+/// Counts a client's end, whatever way it comes.
+struct Accepted(Arc<Worker>);
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        self.0.metrics.clients_closed.increment();
+    }
+}
+
+impl Frontend {
+    /// Accepts clients until the engine shuts down.
+    pub async fn listen(self, listener: BoundListener, settings: Arc<Listener>) {
+        let mut shutdown = self.engine.shutdown();
+        let accept = async {
+            match listener {
+                BoundListener::Tcp(listener) => match TcpListener::from_std(listener) {
+                    Ok(listener) => self.accept_tcp(&listener, &settings).await,
+                    Err(error) => warn!(%error, "listener failed"),
+                },
+                BoundListener::Unix(listener) => match UnixListener::from_std(listener) {
+                    Ok(listener) => self.accept_unix(&listener, &settings).await,
+                    Err(error) => warn!(%error, "listener failed"),
+                },
+            }
+        };
+        tokio::select! {
+            () = accept => {}
+            _ = shutdown.wait_for(|how| *how != Shutdown::Not) => {}
+        }
+    }
+
+    async fn accept_tcp(&self, listener: &TcpListener, settings: &Arc<Listener>) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    // Replies are whole when they are written: waiting for more would only delay them.
+                    let _ = stream.set_nodelay(true);
+                    self.admit(Transport::Tcp(stream), Some(peer), settings);
+                }
+                Err(error) => self.accept_failed(&error).await,
+            }
+        }
+    }
+
+    async fn accept_unix(&self, listener: &UnixListener, settings: &Arc<Listener>) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => self.admit(Transport::Unix(stream), None, settings),
+                Err(error) => self.accept_failed(&error).await,
+            }
+        }
+    }
+
+    /// Out of file descriptors, mostly: clients wait in the kernel's queue until one is free.
+    async fn accept_failed(&self, error: &std::io::Error) {
+        static LIMIT: RateLimit = RateLimit::per_second();
+        self.worker.metrics.clients_refused.increment(ClientRefusal::FileLimit);
+        if let Some(suppressed) = LIMIT.admit(Instant::now()) {
+            warn!(%error, suppressed, "a client could not be accepted");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    fn admit(&self, transport: Transport, peer: Option<std::net::SocketAddr>, settings: &Arc<Listener>) {
+        self.worker.metrics.clients_accepted.increment();
+        let connection = Connection {
+            frontend: self.clone(),
+            settings: Arc::clone(settings),
+            peer: peer.map(|peer| peer.ip()),
+        };
+        let guard = self.engine.telemetry.sessions().open(peer);
+        drop(spawn("client", connection.run(PacketStream::new(Socket::Plain(transport)), guard)));
+    }
+}
+
+/// One client's connection, before it is a session.
+struct Connection {
+    frontend: Frontend,
+    settings: Arc<Listener>,
+    peer: Option<IpAddr>,
+}
+
+/// A session and what is counted for it.
+struct LoggedIn {
+    session: Session,
+    counted: Counted,
+    peer: Option<IpAddr>,
+    scramble: crate::wire::handshake::Scramble,
+}
+
+impl Connection {
+    async fn run(self, stream: PacketStream, guard: SessionGuard) {
+        let _accepted = Accepted(Arc::clone(&self.frontend.worker));
+        let frontend = self.frontend.clone();
+        // The login needs room that a running session does not: it is boxed, and freed before.
+        let Some(logged_in) = Box::pin(self.log_in(stream, guard)).await else { return };
+        let LoggedIn { session, counted, peer, scramble } = *logged_in;
+        serve::run(session, serve::Context { frontend, counted, peer, scramble }).await;
+    }
+
+    async fn log_in(mut self, stream: PacketStream, guard: SessionGuard) -> Option<Box<LoggedIn>> {
+        let snapshot = self.frontend.engine.snapshot();
+        let limit = snapshot.config.timeouts.login;
+        let metrics = Arc::clone(&self.frontend.worker.metrics);
+        match timeout(limit, self.try_log_in(stream, guard)).await {
+            Ok(Some(logged_in)) => {
+                metrics.logins.increment(LoginOutcome::Ok);
+                Some(logged_in)
+            }
+            Ok(None) => None,
+            Err(_) => {
+                metrics.clients_refused.increment(ClientRefusal::Timeout);
+                metrics.logins.increment(LoginOutcome::Abandoned);
+                None
+            }
+        }
+    }
+
+    async fn try_log_in(&mut self, mut stream: PacketStream, guard: SessionGuard) -> Option<Box<LoggedIn>> {
+        let metrics = Arc::clone(&self.frontend.worker.metrics);
+        if !self.read_proxy_header(&mut stream).await {
+            metrics.clients_refused.increment(ClientRefusal::ProxyHeader);
+            return None;
+        }
+        let snapshot = self.frontend.engine.snapshot();
+        let Some(counted) = self.frontend.counts.admit(snapshot.config.limits.connections_max) else {
+            metrics.clients_refused.increment(ClientRefusal::ConnectionsMax);
+            send_error(&mut stream, &SqlError::new(1040, "08004", "Too many connections"), false).await;
+            return None;
+        };
+        let security = self.frontend.security.load_full();
+        let tls = match stream.socket() {
+            Socket::Plain(Transport::Unix(_)) => TlsMode::Disabled,
+            _ => self.settings.tls,
+        };
+        let (version, capabilities) = offer(&snapshot.topology, tls != TlsMode::Disabled);
+        let host = self.peer.map_or_else(|| "localhost".to_owned(), |peer| peer.to_string());
+        let greeted = Greeted { version, capabilities, connection_id: guard.id(), tls, host };
+        let (mut stream, error) = match greet(stream, &greeted, &security).await {
+            Ok(hello) => match self.identify(hello, &greeted, &security, (guard, counted)).await {
+                Ok(logged_in) => return Some(logged_in),
+                Err(failed) => failed,
+            },
+            Err(failed) => failed,
+        };
+        match error {
+            LoginError::Refused(error) => {
+                metrics.logins.increment(LoginOutcome::Denied);
+                debug!(code = error.code, message = %error.message, "login refused");
+                send_error(&mut stream, &error, true).await;
+            }
+            LoginError::Stream(error) => {
+                metrics.logins.increment(LoginOutcome::Abandoned);
+                self.answer_broken_login(&mut stream, &error).await;
+            }
+        }
+        None
+    }
+
+    /// A health check that connects and leaves is no event; a broken packet is answered as MySQL does.
+    async fn answer_broken_login(&self, stream: &mut PacketStream, error: &crate::wire::StreamError) {
+        use crate::wire::StreamError;
+        debug!(%error, "login abandoned");
+        let answer = match error {
+            StreamError::Sequence { .. } => SqlError::new(1156, "08S01", "Got packets out of order"),
+            StreamError::TooLarge(_) => {
+                SqlError::new(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
+            }
+            StreamError::Closed | StreamError::Io(_) => return,
+        };
+        self.frontend.worker.metrics.clients_refused.increment(ClientRefusal::Protocol);
+        send_error(stream, &answer, true).await;
+    }
+
+    async fn read_proxy_header(&mut self, stream: &mut PacketStream) -> bool {
+        let trusted = |peer: IpAddr| self.settings.proxy_protocol.iter().any(|net| net.contains(&peer));
+        if !self.peer.is_some_and(trusted) {
+            return true;
+        }
+        loop {
+            match parse(stream.input.filled()) {
+                Ok(Progress::Done { header, len }) => {
+                    stream.input.consume(len);
+                    if let ProxyHeader::Tcp { source, .. } = header {
+                        self.peer = Some(source.ip());
+                    }
+                    return true;
+                }
+                Ok(Progress::NeedMore(_)) => match stream.fill(1).await {
+                    Ok(n) if n > 0 => {}
+                    _ => return false,
+                },
+                Err(error) => {
+                    debug!(%error, "PROXY header refused");
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Checks who the client says it is and makes its session.
+    async fn identify(
+        &self,
+        hello: Hello,
+        greeted: &Greeted,
+        security: &Security,
+        (guard, mut counted): (SessionGuard, Counted),
+    ) -> Result<Box<LoggedIn>, (PacketStream, LoginError)> {
+        let Hello { mut stream, response, scramble } = hello;
+        let snapshot = self.frontend.engine.snapshot();
+        let user = snapshot.user(&response.user).cloned();
+        let claim = Claim {
+            user: &response.user,
+            host: &greeted.host,
+            credential: user.as_ref().and_then(|user| credential_of(&user.settings.password).ok()),
+            scramble: &scramble,
+            plugin: response.plugin.as_deref(),
+            response: &response.auth_response,
+            capabilities: response.capabilities,
+        };
+        if let Err(error) = authenticate(&mut stream, claim, security).await {
+            return Err((stream, error));
+        }
+        let Some(user) = user else {
+            return Err((stream, LoginError::refused(1045, "28000", "Access denied")));
+        };
+        if let Err(error) = admit_user(&user, &mut counted, stream.socket().is_secure()) {
+            return Err((stream, error));
+        }
+        let capabilities = response.capabilities & greeted.capabilities;
+        let login = match login_image(&user, &self.frontend, &response).await {
+            Ok(login) => login,
+            Err(error) => return Err((stream, LoginError::Refused(error.sql_error()))),
+        };
+        guard.logged_in(Arc::clone(&user.name));
+        let config = &snapshot.config;
+        let client =
+            Client::new(stream, capabilities, config.timeouts.clone(), config.limits.packet_bytes_max);
+        let schema = response.database.clone().or_else(|| user.settings.schema.clone());
+        let mut session = Session::new(SessionParts {
+            client,
+            user,
+            guard,
+            engine: Arc::clone(&self.frontend.engine),
+            worker: Arc::clone(&self.frontend.worker),
+            login: Arc::new(login),
+        });
+        if let Some(schema) = schema
+            && let Err(error) = session.check_schema(schema.as_bytes(), Instant::now()).await
+        {
+            return Err(schema_refused(session, &error));
+        }
+        if let Err(error) = finish_login(&mut session, response.zstd_level).await {
+            return Err((session.client.stream, error));
+        }
+        Ok(Box::new(LoggedIn { session, counted, peer: self.peer, scramble }))
+    }
+}
+
+fn schema_refused(session: Session, error: &EngineError) -> (PacketStream, LoginError) {
+    (session.client.stream, LoginError::Refused(error.sql_error()))
+}
+
+/// Whether this user may have one more connection, over this transport.
+pub(crate) fn admit_user(user: &User, counted: &mut Counted, secure: bool) -> Result<(), LoginError> {
+    if user.settings.require_tls && !secure {
+        return Err(tls_required());
+    }
+    if !counted.become_user(&user.name, user.settings.connections_max) {
+        let text = format!(
+            "User '{}' has exceeded the 'max_user_connections' resource (current value: {})",
+            user.name, user.settings.connections_max
+        );
+        return Err(LoginError::refused(1226, "42000", text));
+    }
+    Ok(())
+}
+
+/// The state of a session that has just logged in. Needs to know the server; the first session of all
+/// waits for the first server connection.
+async fn login_image(
+    user: &User,
+    frontend: &Frontend,
+    response: &HandshakeResponse,
+) -> Result<crate::backend::SessionImage, EngineError> {
+    let facts = crate::engine::server_facts(user, frontend.worker.id).await?;
+    let mut image = facts.login_image(u16::from(response.collation), None);
+    if response.capabilities.has(Capabilities::IGNORE_SPACE) {
+        image = crate::engine::with_ignore_space(&image);
+    }
+    Ok(image.with_multi_statements(response.capabilities.has(Capabilities::MULTI_STATEMENTS)))
+}
+
+/// The OK of the login; compression begins after it.
+async fn finish_login(session: &mut Session, zstd_level: u8) -> Result<(), LoginError> {
+    let mut payload = Vec::new();
+    OkPacket { status: session.state.status, ..OkPacket::default() }.encode(0, &mut payload);
+    session.client.stream.write_payload(&payload).await?;
+    session.client.stream.read_ahead();
+    let algorithm = if session.client.capabilities.has(Capabilities::COMPRESS) {
+        Algorithm::Zlib
+    } else if session.client.capabilities.has(Capabilities::ZSTD) {
+        Algorithm::Zstd { level: zstd_level }
+    } else {
+        return Ok(());
+    };
+    session.client.compress(algorithm);
+    Ok(())
+}

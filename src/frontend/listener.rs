@@ -1,0 +1,68 @@
+//! Opening the sockets that clients connect to.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::{Listener, ListenerAddress};
+
+/// Connections the kernel queues before they are accepted; it cuts this to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// A listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {address}: {error}")]
+pub struct ListenerError {
+    /// Which.
+    pub address: ListenerAddress,
+    /// Why.
+    pub error: io::Error,
+}
+
+/// A listening socket, one for each worker.
+#[derive(Debug)]
+pub enum BoundListener {
+    /// TCP. Every worker has a socket of its own; the kernel spreads the clients.
+    Tcp(std::net::TcpListener),
+    /// A unix socket, shared by the workers.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// Opens one listener for `workers` workers.
+pub fn bind(settings: &Listener, workers: usize) -> Result<Vec<BoundListener>, ListenerError> {
+    let bound = match &settings.address {
+        ListenerAddress::Tcp(address) => bind_tcp(*address, workers),
+        ListenerAddress::Unix(path) => bind_unix(path, workers),
+    };
+    bound.map_err(|error| ListenerError { address: settings.address.clone(), error })
+}
+
+fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<Vec<BoundListener>> {
+    let mut address = address;
+    (0..workers)
+        .map(|_| {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket.set_reuse_port(true)?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            let listener = std::net::TcpListener::from(socket);
+            // Port 0 means any port, but the same one for all workers.
+            address = listener.local_addr()?;
+            Ok(BoundListener::Tcp(listener))
+        })
+        .collect()
+}
+
+fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<BoundListener>> {
+    // A socket file that nobody answers on is left over from a process that was killed.
+    if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    (0..workers).map(|_| listener.try_clone().map(BoundListener::Unix)).collect()
+}

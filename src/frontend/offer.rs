@@ -1,0 +1,69 @@
+//! What clients are offered: capabilities and the server version they decide by.
+
+use crate::backend::{Flavor, Topology};
+use crate::wire::Capabilities;
+
+/// Offered to everybody.
+const OFFER: Capabilities = Capabilities::CLIENT_MYSQL
+    .and_also(Capabilities::FOUND_ROWS)
+    .and_also(Capabilities::LONG_FLAG)
+    .and_also(Capabilities::CONNECT_WITH_DB)
+    .and_also(Capabilities::COMPRESS)
+    .and_also(Capabilities::ODBC)
+    .and_also(Capabilities::LOCAL_FILES)
+    .and_also(Capabilities::IGNORE_SPACE)
+    .and_also(Capabilities::PROTOCOL_41)
+    .and_also(Capabilities::INTERACTIVE)
+    .and_also(Capabilities::TRANSACTIONS)
+    .and_also(Capabilities::SECURE_CONNECTION)
+    .and_also(Capabilities::MULTI_STATEMENTS)
+    .and_also(Capabilities::MULTI_RESULTS)
+    .and_also(Capabilities::PS_MULTI_RESULTS)
+    .and_also(Capabilities::PLUGIN_AUTH)
+    .and_also(Capabilities::CONNECT_ATTRS)
+    .and_also(Capabilities::PLUGIN_AUTH_LENENC)
+    .and_also(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS)
+    .and_also(Capabilities::SESSION_TRACK)
+    .and_also(Capabilities::DEPRECATE_EOF)
+    .and_also(Capabilities::ZSTD);
+
+/// Told while no server has been reached yet: recent enough for every driver, and with nothing that
+/// only one of the two servers has.
+const VERSION_UNKNOWN: &str = "8.0.36-dazzle";
+
+/// The greeting's version and capabilities.
+pub(crate) fn offer(topology: &Topology, tls: bool) -> (String, Capabilities) {
+    let mut capabilities = OFFER;
+    if tls {
+        capabilities |= Capabilities::SSL;
+    }
+    let facts: Vec<_> = topology.clusters().filter_map(|cluster| cluster.primary.facts()).collect();
+    let all_known = facts.len() == topology.clusters().count();
+    if all_known && !facts.is_empty() && facts.iter().all(|facts| facts.flavor == Flavor::MySql) {
+        // MariaDB has no query attributes: what not every server can do is not offered.
+        capabilities |= Capabilities::QUERY_ATTRIBUTES;
+    }
+    let version = facts
+        .iter()
+        .map(|facts| facts.version.as_str())
+        .min_by_key(|version| numbers(version))
+        .unwrap_or(VERSION_UNKNOWN);
+    (version.to_owned(), capabilities)
+}
+
+/// `5.5.5-10.11.6-MariaDB` → `[10, 11, 6]`, `9.7.0` → `[9, 7, 0]`.
+fn numbers(version: &str) -> Vec<u32> {
+    let version = version.strip_prefix("5.5.5-").unwrap_or(version);
+    version.split(|c: char| !c.is_ascii_digit()).take(3).map(|part| part.parse().unwrap_or(0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_their_numbers() {
+        assert!(numbers("5.5.5-10.11.6-MariaDB") > numbers("9.7.0"));
+        assert!(numbers("8.0.36") < numbers("8.0.100"));
+    }
+}

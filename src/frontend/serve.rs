@@ -1,0 +1,345 @@
+//! The loop of a session: read a command, have it run, repeat.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tracing::{debug, warn};
+
+use crate::backend::BackendError;
+use crate::engine::{ClientError, EngineError, Session, Shutdown};
+use crate::error::{Blame, ProxyError, SqlError};
+use crate::frontend::accept::{Frontend, admit_user};
+use crate::frontend::credential::credential_of;
+use crate::frontend::limits::Counted;
+use crate::frontend::login::{Claim, LoginError, authenticate};
+use crate::telemetry::{Activity, Kill, RateLimit};
+use crate::wire::handshake::{ChangeUser, Scramble};
+use crate::wire::{
+    Command, ErrPacket, HEADER_BYTES, Header, ReplyKind, StreamError, Writer, code,
+};
+
+/// How long a session that may be asked for warnings keeps its server connection.
+const DIAGNOSTICS_LINGER: Duration = Duration::from_millis(20);
+
+/// Commands other than statements are small: names, ids, flags, attributes.
+const SMALL_COMMAND_MAX: usize = 128 << 10;
+
+/// What a session needs of its surroundings.
+pub(crate) struct Context {
+    pub(crate) frontend: Frontend,
+    pub(crate) counted: Counted,
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) scramble: Scramble,
+}
+
+/// Why a session stops waiting for the next command.
+enum Wake {
+    Command(Result<Header, ClientError>),
+    Linger,
+    Killed,
+    Drained,
+}
+
+/// Serves the client until it leaves, is killed, or the process drains.
+pub(crate) async fn run(mut session: Session, mut context: Context) {
+    while let Some(header) = next_command(&mut session, &context).await {
+        session.guard.forget_late_kill();
+        let result = match dispatch(&mut session, header, &mut context).await {
+            Ok(Next::Continue) => continue,
+            Ok(Next::Quit) => break,
+            Err(error) => answer(&mut session, &error).await,
+        };
+        if result.is_err() {
+            break;
+        }
+    }
+    // A client that left in the middle of a transaction must not leave it to the next one.
+    Box::pin(session.end()).await;
+    drop(context.counted);
+}
+
+/// Waits for the next command; `None` when the session is over.
+async fn next_command(session: &mut Session, context: &Context) -> Option<Header> {
+    loop {
+        match wait(session, context).await {
+            Wake::Command(Ok(header)) => return Some(header),
+            Wake::Command(Err(error)) => {
+                Box::pin(say_goodbye(session, &error)).await;
+                return None;
+            }
+            Wake::Linger => {
+                if Box::pin(session.save_diagnostics()).await.is_err() {
+                    return None;
+                }
+            }
+            Wake::Killed => return None,
+            Wake::Drained => {
+                let error = SqlError::new(1053, "08S01", "Server shutdown in progress");
+                session.client.stream.sequence = 0;
+                let _ = Box::pin(session.client.send_error(&error)).await;
+                return None;
+            }
+        }
+    }
+}
+
+async fn wait(session: &mut Session, context: &Context) -> Wake {
+    // The fast way: the command is already here, or arrives before anything else happens.
+    let linger = session.holds_for_diagnostics();
+    let outside = session.is_outside_transaction();
+    let guard = session.guard.clone();
+    let engine = &context.frontend.engine;
+    let mut command = pin!(session.client.command_header());
+    let mut ends = pin!(ends(guard, engine.shutdown(), outside, linger));
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(result) = command.as_mut().poll(cx) {
+            return Poll::Ready(Wake::Command(result));
+        }
+        ends.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Everything but a command that ends the wait for one.
+async fn ends(
+    guard: Arc<crate::telemetry::SessionGuard>,
+    mut shutdown: tokio::sync::watch::Receiver<Shutdown>,
+    outside: bool,
+    linger: bool,
+) -> Wake {
+    let drained = shutdown.wait_for(|how| match how {
+        Shutdown::Not => false,
+        Shutdown::Draining => outside,
+        Shutdown::Immediate => true,
+    });
+    let lingering = async {
+        if linger {
+            tokio::time::sleep(DIAGNOSTICS_LINGER).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    let killed = async {
+        while guard.killed().await != Kill::Connection {}
+    };
+    tokio::select! {
+        () = killed => Wake::Killed,
+        _ = drained => Wake::Drained,
+        () = lingering => Wake::Linger,
+    }
+}
+
+/// What the loop does after a command.
+enum Next {
+    Continue,
+    Quit,
+}
+
+async fn dispatch(session: &mut Session, header: Header, context: &mut Context) -> Result<Next, EngineError> {
+    session.client.need(HEADER_BYTES + header.length.min(1)).await?;
+    let max = session.client.packet_bytes_max;
+    if header.length as u64 > max {
+        return Err(ClientError::from(StreamError::TooLarge(header.length as u64)).into());
+    }
+    session.client.stream.sequence = header.sequence.wrapping_add(1);
+    let first = session.client.stream.input.filled().get(HEADER_BYTES).copied();
+    match first.filter(|_| header.length > 0) {
+        Some(code::QUERY) => session.query(header).await?,
+        Some(code::STMT_EXECUTE) => session.execute(header).await?,
+        Some(code::STMT_SEND_LONG_DATA) => Box::pin(session.send_long_data(header)).await?,
+        Some(code::STMT_PREPARE) => {
+            let text = Box::pin(take_payload(session, header, max)).await?.split_off(1);
+            Box::pin(session.prepare(text)).await?;
+        }
+        _ => return Box::pin(dispatch_rare(session, header, context)).await,
+    }
+    Ok(Next::Continue)
+}
+
+/// Takes the whole command out of the client's input.
+async fn take_payload(session: &mut Session, header: Header, max: u64) -> Result<Vec<u8>, EngineError> {
+    session.client.stream.sequence = header.sequence;
+    Ok(session.client.read_payload(max).await?)
+}
+
+async fn dispatch_rare(
+    session: &mut Session,
+    header: Header,
+    context: &mut Context,
+) -> Result<Next, EngineError> {
+    session.guard.activity(Activity::Query, Instant::now());
+    if header.length > SMALL_COMMAND_MAX {
+        session.skip(header).await?;
+        return Err(malformed());
+    }
+    session.client.need(HEADER_BYTES + header.length).await?;
+    let payload = session.client.stream.input.filled()[HEADER_BYTES..HEADER_BYTES + header.length].to_vec();
+    let command = match Command::parse(&payload) {
+        Ok(command) => command,
+        Err(_) => {
+            session.skip(header).await?;
+            return Err(if payload.is_empty() { unknown_command() } else { malformed() });
+        }
+    };
+    // These go on as they are; all others are taken out of the input first.
+    match command {
+        Command::StmtFetch { statement, .. } => {
+            session.fetch(header, statement).await?;
+            return Ok(Next::Continue);
+        }
+        Command::Statistics => {
+            session.pass_on(header, ReplyKind::Text).await?;
+            return Ok(Next::Continue);
+        }
+        Command::FieldList(_) => {
+            session.pass_on(header, ReplyKind::Rows).await?;
+            return Ok(Next::Continue);
+        }
+        Command::ProcessInfo => {
+            session.pass_on(header, ReplyKind::Results).await?;
+            return Ok(Next::Continue);
+        }
+        Command::Debug => {
+            session.pass_on(header, ReplyKind::Status).await?;
+            return Ok(Next::Continue);
+        }
+        _ => session.skip(header).await?,
+    }
+    match command {
+        Command::Quit => return Ok(Next::Quit),
+        Command::Ping => session.ping().await?,
+        Command::InitDb(schema) => session.init_db(schema.to_vec()).await?,
+        Command::SetOption(option) => session.set_option(option).await?,
+        Command::ResetConnection => session.reset_connection().await?,
+        Command::StmtClose(id) => session.close_statement(id),
+        Command::StmtReset(id) => session.reset_statement(id).await?,
+        Command::ChangeUser(body) => change_user(session, body, context).await?,
+        Command::ProcessKill(id) => {
+            session.kill(u64::from(id), Kill::Connection)?;
+            session.answer_ok().await?;
+        }
+        _ => return Err(unknown_command()),
+    }
+    Ok(Next::Continue)
+}
+
+fn unknown_command() -> EngineError {
+    EngineError::refused(1047, "08S01", "Unknown command")
+}
+
+fn malformed() -> EngineError {
+    EngineError::refused(1835, "HY000", "Malformed communication packet.")
+}
+
+/// COM_CHANGE_USER. A failure ends the connection, as it does on a server.
+async fn change_user(session: &mut Session, body: &[u8], context: &mut Context) -> Result<(), EngineError> {
+    let change = ChangeUser::parse(body, session.client.capabilities).map_err(|_| malformed())?;
+    let snapshot = context.frontend.engine.snapshot();
+    let user = snapshot.user(&change.user).cloned();
+    let security = context.frontend.security.load_full();
+    let host = context.peer.map_or_else(|| "localhost".to_owned(), |peer| peer.to_string());
+    let claim = Claim {
+        user: &change.user,
+        host: &host,
+        credential: user.as_ref().and_then(|user| credential_of(&user.settings.password).ok()),
+        scramble: &context.scramble,
+        plugin: change.plugin.as_deref(),
+        response: &change.auth_response,
+        capabilities: session.client.capabilities,
+    };
+    let limit = snapshot.config.timeouts.login;
+    let secure = session.client.stream.socket().is_secure();
+    let checked = timeout(limit, authenticate(&mut session.client.stream, claim, &security)).await;
+    let result = match (checked, user) {
+        (Ok(Ok(())), Some(user)) => {
+            admit_user(&user, &mut context.counted, secure).map(|()| user)
+        }
+        (Ok(Err(error)), _) => Err(error),
+        (Err(_), _) => return Err(ClientError::ReadTimeout.into()),
+        (Ok(Ok(())), None) => Err(LoginError::refused(1045, "28000", "Access denied")),
+    };
+    let user = match result {
+        Ok(user) => user,
+        Err(LoginError::Stream(error)) => return Err(ClientError::from(error).into()),
+        Err(LoginError::Refused(error)) => {
+            let _ = session.client.send_error(&error).await;
+            return Err(ClientError::Stream(StreamError::Closed).into());
+        }
+    };
+    let facts = crate::engine::server_facts(&user, context.frontend.worker.id).await?;
+    let login = facts
+        .login_image(change.collation.unwrap_or(0), None)
+        .with_multi_statements(session.state.image.multi_statements());
+    session.become_user(user, Arc::new(login)).await?;
+    let schema = change.database.or_else(|| session.user.settings.schema.clone());
+    if let Some(schema) = schema {
+        session.check_schema(schema.as_bytes(), Instant::now()).await?;
+    }
+    session.answer_ok().await
+}
+
+/// Tells the client what went wrong, if it can still be told; an error means that the session is over.
+async fn answer(session: &mut Session, error: &EngineError) -> Result<(), ()> {
+    report(error);
+    if !error.session_survives() {
+        let told = matches!(
+            error,
+            EngineError::Client(ClientError::Stream(StreamError::Sequence { .. } | StreamError::TooLarge(_)))
+        );
+        if told {
+            let _ = session.client.send_error(&error.sql_error()).await;
+            let _ = session.client.stream.shutdown().await;
+        }
+        return Err(());
+    }
+    let sent = match error {
+        // The server's own words: number, SQLSTATE, text.
+        EngineError::Backend(BackendError::Server(packet)) => {
+            session.client.send_payload(&encode_server_error(packet)).await
+        }
+        error => session.client.send_error(&error.sql_error()).await,
+    };
+    sent.map_err(|_| ())
+}
+
+fn encode_server_error(packet: &ErrPacket) -> Vec<u8> {
+    let mut payload = vec![0xFF];
+    payload.put_u16(packet.code);
+    payload.push(b'#');
+    payload.extend_from_slice(&packet.state);
+    payload.extend_from_slice(&packet.message);
+    payload
+}
+
+fn report(error: &EngineError) {
+    static LIMIT: RateLimit = RateLimit::per_second();
+    if error.blame() == Blame::Client {
+        debug!(%error, "statement failed");
+    } else if let Some(suppressed) = LIMIT.admit(Instant::now()) {
+        warn!(%error, suppressed, "statement failed");
+    }
+}
+
+/// The client fell silent, left, or sent something that is not a packet.
+async fn say_goodbye(session: &mut Session, error: &ClientError) {
+    let error = match error {
+        ClientError::Stream(StreamError::Sequence { .. }) | ClientError::ReadTimeout => error,
+        _ => return,
+    };
+    let told = match error {
+        ClientError::ReadTimeout => SqlError::new(
+            4031,
+            "HY000",
+            "The client was disconnected by the server because of inactivity. See wait_timeout and interactive_timeout for configuring this behavior.",
+        ),
+        _ => SqlError::new(1156, "08S01", "Got packets out of order"),
+    };
+    session.client.stream.sequence = u8::from(!matches!(error, ClientError::ReadTimeout));
+    let _ = session.client.send_error(&told).await;
+    let _ = session.client.stream.shutdown().await;
+}
