@@ -97,7 +97,10 @@ impl Server {
         let counts = Arc::new(ClientCounts::default());
         let snapshot = engine.snapshot();
         let mut workers: Vec<WorkerThread> = (0..count)
-            .map(|n| WorkerThread { frontend: frontend(n, &engine, &security, &counts), listeners: Vec::new() })
+            .map(|n| WorkerThread {
+                frontend: frontend(n, &engine, &security, &counts),
+                listeners: Vec::new(),
+            })
             .collect();
         for settings in &snapshot.config.listeners {
             let settings = Arc::new(settings.clone());
@@ -194,7 +197,8 @@ impl Server {
         let old = Arc::clone(&self.engine.snapshot().config);
         let changes = old.difference(&config);
         let cache = Arc::clone(&self.security.load().sha2_cache);
-        let security = build_security(&config, &self.file, Some(cache)).map_err(|error| vec![error.to_string()])?;
+        let security =
+            build_security(&config, &self.file, Some(cache)).map_err(|error| vec![error.to_string()])?;
         let level = config.logging.level.clone();
         self.engine.reload(config).map_err(|error| vec![error.to_string()])?;
         self.security.store(Arc::new(security));

@@ -14,8 +14,8 @@ use crate::backend::pool::{Pooled, Profile, WorkerId};
 use crate::backend::prepared::{PrepareReply, PreparedKey, PreparedStatements};
 use crate::wire::handshake::Scramble;
 use crate::wire::{
-    Buffer, Capabilities, Deadline, ErrPacket, Header, Malformed, OkPacket, PacketStream, Reader, StatusFlags,
-    code, frame,
+    Buffer, Capabilities, Deadline, ErrPacket, Header, Malformed, OkPacket, PacketStream, Reader,
+    StatusFlags, code, frame,
 };
 
 /// Whether a connection can be given to somebody else.

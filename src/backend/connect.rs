@@ -103,7 +103,10 @@ async fn read_facts(conn: &mut BackendConn) -> Result<ServerFacts, BackendError>
     let mut rows = conn.ask(&format!("SELECT {}, @@max_allowed_packet", selected.join(", "))).await?;
     let values = rows.pop().unwrap_or_default();
     let text = |value: Option<&Option<Vec<u8>>>| -> String {
-        value.and_then(Option::as_ref).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
+        value
+            .and_then(Option::as_ref)
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .unwrap_or_default()
     };
     let packet_bytes_max = text(values.get(LOGIN_VARIABLES.len())).parse().unwrap_or(16 << 20);
     let fresh = Arc::new(ServerFacts::fresh_image(&values[..values.len().min(LOGIN_VARIABLES.len())]));

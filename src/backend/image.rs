@@ -206,7 +206,8 @@ mod tests {
     #[test]
     fn only_what_differs_is_sent_in_one_set() {
         let plain = image(None, &[("autocommit", "ON"), ("sql_mode", "")]);
-        let other = image(Some("shop"), &[("autocommit", "OFF"), ("sql_mode", ""), ("sql_select_limit", "10")]);
+        let other =
+            image(Some("shop"), &[("autocommit", "OFF"), ("sql_mode", ""), ("sql_select_limit", "10")]);
         check(
             &plain,
             &other,
@@ -214,11 +215,7 @@ mod tests {
         );
         assert_eq!(plain.transition_from(&other), Transition::Relogin);
         let back = Arc::new(plain.with_schema(Some(b"shop")));
-        check(
-            &other,
-            &back,
-            &["\x03SET @@SESSION.autocommit='ON',@@SESSION.sql_select_limit=DEFAULT"],
-        );
+        check(&other, &back, &["\x03SET @@SESSION.autocommit='ON',@@SESSION.sql_select_limit=DEFAULT"]);
     }
 
     #[test]

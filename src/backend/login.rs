@@ -14,9 +14,7 @@ use crate::wire::compression::Algorithm;
 use crate::wire::handshake::{
     ChangeUser, ConnectAttributes, Greeting, HandshakeResponse, Scramble, ServerHello, SslRequest,
 };
-use crate::wire::{
-    Capabilities, ErrPacket, OkPacket, PacketStream, Socket, StatusFlags,
-};
+use crate::wire::{Capabilities, ErrPacket, OkPacket, PacketStream, Socket, StatusFlags};
 
 /// Bytes of one packet of a login at most.
 const LOGIN_BYTES_MAX: u64 = 64 << 10;

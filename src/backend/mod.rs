@@ -12,8 +12,8 @@ mod prepared;
 pub mod tls;
 mod topology;
 
-pub use conn::{BackendConn, Condition, ResultSet};
 pub(crate) use conn::parting_error;
+pub use conn::{BackendConn, Condition, ResultSet};
 pub use connect::Connector;
 pub use error::BackendError;
 pub use facts::{Collation, Flavor, ServerFacts};

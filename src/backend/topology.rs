@@ -13,8 +13,8 @@ use crate::backend::facts::ServerFacts;
 use crate::backend::login::Login;
 use crate::backend::pool::{BackendQuota, Pool, PoolOptions, Snapshot as PoolSnapshot, UserLimits, UserSlot};
 use crate::backend::tls::{client_config, server_name};
-use crate::wire::tls::TlsError;
 use crate::config::{self, Config, ServerIdentity, TlsMode};
+use crate::wire::tls::TlsError;
 
 /// The pool of one backend and one server identity.
 pub type ServerPool = Pool<Connector>;

@@ -34,7 +34,11 @@ impl From<PoolError> for EngineError {
 
 impl EngineError {
     /// An error of our own with a MySQL code.
-    pub fn refused(code: u16, state: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+    pub fn refused(
+        code: u16,
+        state: &'static str,
+        message: impl Into<std::borrow::Cow<'static, str>>,
+    ) -> Self {
         Self::Refused(SqlError::new(code, state, message))
     }
 

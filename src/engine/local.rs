@@ -49,7 +49,9 @@ impl Session {
         Err(EngineError::refused(
             1235,
             "42000",
-            format!("DZ0001 {name} inside an expression is not supported outside a transaction; select it alone"),
+            format!(
+                "DZ0001 {name} inside an expression is not supported outside a transaction; select it alone"
+            ),
         ))
     }
 
@@ -157,7 +159,11 @@ impl Session {
 
     async fn kill_statement(&mut self, text: &[u8]) -> Result<(), EngineError> {
         let Some(target) = kill_target(text, self.state.mode) else {
-            return Err(EngineError::refused(1064, "42000", "You have an error in your SQL syntax near KILL"));
+            return Err(EngineError::refused(
+                1064,
+                "42000",
+                "You have an error in your SQL syntax near KILL",
+            ));
         };
         let KillId::Number(id) = target.id else {
             return Err(EngineError::refused(

@@ -13,9 +13,7 @@ use crate::engine::parameters::ParameterLayout;
 use crate::engine::session::Session;
 use crate::error::SqlError;
 use crate::telemetry::{CommandKind, PinReason, StatementContext};
-use crate::wire::{
-    Capabilities, HEADER_BYTES, Header, OkPacket, StatusFlags, Writer, encode_eof, frame,
-};
+use crate::wire::{Capabilities, HEADER_BYTES, Header, OkPacket, StatusFlags, Writer, encode_eof, frame};
 
 /// A statement as the client knows it.
 #[derive(Debug)]
@@ -91,9 +89,8 @@ impl Session {
     ) -> Result<(), EngineError> {
         let max = self.engine.snapshot().config.limits.prepared_statements_max as usize;
         if self.statements.as_ref().is_some_and(|statements| statements.known.len() >= max) {
-            let message = format!(
-                "Can't create more than max_prepared_stmt_count statements (current value: {max})"
-            );
+            let message =
+                format!("Can't create more than max_prepared_stmt_count statements (current value: {max})");
             return Err(EngineError::refused(1461, "42000", message));
         }
         let image = Arc::clone(&self.state.image);
@@ -201,7 +198,8 @@ impl Session {
         let payload = &mut input[HEADER_BYTES..end];
         payload[1..5].copy_from_slice(&server_id.to_le_bytes());
         let counted = payload[5] & 0x08 != 0;
-        let Ok(layout) = ParameterLayout::find(&payload[10..], statement.parameters, attributes, counted) else {
+        let Ok(layout) = ParameterLayout::find(&payload[10..], statement.parameters, attributes, counted)
+        else {
             return Err(EngineError::refused(1835, "HY000", "Malformed communication packet."));
         };
         let lease = self.lease.as_mut().expect("acquired just before");
@@ -266,7 +264,8 @@ impl Session {
 
     /// COM_STMT_CLOSE: no reply. The server's statement stays for the next one who prepares the same.
     pub fn close_statement(&mut self, id: u32) {
-        let Some(statement) = self.statements.as_mut().and_then(|statements| statements.known.remove(&id)) else {
+        let Some(statement) = self.statements.as_mut().and_then(|statements| statements.known.remove(&id))
+        else {
             return;
         };
         if statement.cursor || statement.long_data {

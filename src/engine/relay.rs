@@ -11,7 +11,8 @@ use crate::engine::error::EngineError;
 use crate::engine::streaming::write_server;
 use crate::wire::{
     BUFFER_BYTES, Buffer, Capabilities, End, Event, HEADER_BYTES, Header, Malformed, OkPacket, ReplyKind,
-    ReplyScanner, StateChange, StateChanges, StatusFlags, StreamError, encode_eof, encode_state_change, frame,
+    ReplyScanner, StateChange, StateChanges, StatusFlags, StreamError, encode_eof, encode_state_change,
+    frame,
 };
 
 /// How a reply is to be passed on.
@@ -92,11 +93,7 @@ pub enum RelayError {
 }
 
 /// Passes one reply on. Not cancel-safe: a drop midway leaves the connection busy, so that it is closed.
-pub async fn relay(
-    conn: &mut BackendConn,
-    client: &mut Client,
-    how: Relay,
-) -> Result<Outcome, RelayError> {
+pub async fn relay(conn: &mut BackendConn, client: &mut Client, how: Relay) -> Result<Outcome, RelayError> {
     let mut relaying = Relaying {
         scanner: ReplyScanner::new(how.kind),
         outcome: Outcome::default(),
@@ -224,9 +221,7 @@ impl Relaying {
         // The sequence id of the packet that follows, before it is shifted further.
         let sequence = match Header::parse(conn.input().filled()) {
             Some(header) => header.sequence,
-            None => {
-                self.fill_header(conn, client).await?
-            }
+            None => self.fill_header(conn, client).await?,
         };
         let mut eof = Vec::with_capacity(5);
         encode_eof(0, conn.status.without(StatusFlags::MORE_RESULTS), &mut eof);

@@ -166,7 +166,11 @@ impl Session {
     }
 
     /// Takes on another identity and the state of its login (COM_CHANGE_USER).
-    pub async fn become_user(&mut self, user: Arc<User>, login: Arc<SessionImage>) -> Result<(), EngineError> {
+    pub async fn become_user(
+        &mut self,
+        user: Arc<User>,
+        login: Arc<SessionImage>,
+    ) -> Result<(), EngineError> {
         self.let_go().await?;
         self.forget_statements();
         self.diagnostics = None;

@@ -15,7 +15,9 @@ use crate::error::{ProxyError, SqlError};
 use crate::frontend::credential::credential_of;
 use crate::frontend::limits::{ClientCounts, Counted};
 use crate::frontend::listener::BoundListener;
-use crate::frontend::login::{Claim, Greeted, Hello, LoginError, Security, authenticate, greet, send_error, tls_required};
+use crate::frontend::login::{
+    Claim, Greeted, Hello, LoginError, Security, authenticate, greet, send_error, tls_required,
+};
 use crate::frontend::offer::offer;
 use crate::frontend::serve;
 use crate::telemetry::{ClientRefusal, LoginOutcome, RateLimit, SessionGuard, spawn};

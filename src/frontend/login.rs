@@ -136,9 +136,7 @@ pub(crate) async fn greet(
     }
     match hello {
         ClientHello::Ssl(_) => Err((stream, LoginError::refused(1043, "08S01", "Bad handshake"))),
-        ClientHello::Login(_) if !secure && greeted.tls == TlsMode::Required => {
-            Err((stream, tls_required()))
-        }
+        ClientHello::Login(_) if !secure && greeted.tls == TlsMode::Required => Err((stream, tls_required())),
         ClientHello::Login(response) => Ok(Hello { stream, response, scramble }),
     }
 }
@@ -218,7 +216,9 @@ pub(crate) async fn authenticate(
                 let text = format!("Access denied for user '{}'@'{}'", claim.user, claim.host);
                 return Err(LoginError::refused(1045, "28000", text));
             }
-            Step::Denied(denial) => return Err(LoginError::Refused(denial.sql_error(claim.user, claim.host))),
+            Step::Denied(denial) => {
+                return Err(LoginError::Refused(denial.sql_error(claim.user, claim.host)));
+            }
         }
     }
 }

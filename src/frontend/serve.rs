@@ -19,9 +19,7 @@ use crate::frontend::limits::Counted;
 use crate::frontend::login::{Claim, LoginError, authenticate};
 use crate::telemetry::{Activity, Kill, RateLimit};
 use crate::wire::handshake::{ChangeUser, Scramble};
-use crate::wire::{
-    Command, ErrPacket, HEADER_BYTES, Header, ReplyKind, StreamError, Writer, code,
-};
+use crate::wire::{Command, ErrPacket, HEADER_BYTES, Header, ReplyKind, StreamError, Writer, code};
 
 /// How long a session that may be asked for warnings keeps its server connection.
 const DIAGNOSTICS_LINGER: Duration = Duration::from_millis(20);
@@ -124,9 +122,7 @@ async fn ends(
             std::future::pending::<()>().await;
         }
     };
-    let killed = async {
-        while guard.killed().await != Kill::Connection {}
-    };
+    let killed = async { while guard.killed().await != Kill::Connection {} };
     tokio::select! {
         () = killed => Wake::Killed,
         _ = drained => Wake::Drained,
@@ -256,9 +252,7 @@ async fn change_user(session: &mut Session, body: &[u8], context: &mut Context) 
     let secure = session.client.stream.socket().is_secure();
     let checked = timeout(limit, authenticate(&mut session.client.stream, claim, &security)).await;
     let result = match (checked, user) {
-        (Ok(Ok(())), Some(user)) => {
-            admit_user(&user, &mut context.counted, secure).map(|()| user)
-        }
+        (Ok(Ok(())), Some(user)) => admit_user(&user, &mut context.counted, secure).map(|()| user),
         (Ok(Err(error)), _) => Err(error),
         (Err(_), _) => return Err(ClientError::ReadTimeout.into()),
         (Ok(Ok(())), None) => Err(LoginError::refused(1045, "28000", "Access denied")),

@@ -1,1 +1,46 @@
-//! sql
+//! SQL as bytes: one lexer, the digest of a statement and the facts a multiplexing proxy needs of it.
+//!
+//! A statement is lexed on every execution (its [`fingerprint`]) and analysed once per fingerprint
+//! ([`analyze`]); values inside a text, which a fingerprint does not cover, are read per execution by
+//! functions of their own ([`set_assignments`], [`kill_target`], …).
+
+mod assignment;
+mod blocks;
+mod body;
+mod charset;
+mod class;
+mod comments;
+mod cursor;
+mod definition;
+mod digest;
+mod effects;
+mod functions;
+mod kind;
+mod lists;
+mod literal;
+mod mode;
+mod multiple;
+mod names;
+mod normalizer;
+mod reading;
+mod scanner;
+mod select_variables;
+mod set_facts;
+mod statement;
+mod token;
+mod verbs;
+
+pub use assignment::{Assignment, Target, set_assignments};
+pub use charset::ClientCharset;
+pub use digest::{Fingerprint, fingerprint, fingerprint_keyed, normalize};
+pub use effects::Effects;
+pub use kind::{Access, Kind, ShowKind};
+pub use literal::{Literal, LiteralKind, LiteralSpan, literal, literals};
+pub use mode::{LexMode, Server};
+pub use multiple::split;
+pub use names::{KillId, KillScope, KillTarget, kill_target, prepared_name, savepoint_name, use_schema};
+pub use select_variables::{SelectedVariable, select_variables};
+pub use statement::{Digest, Statement, analyze};
+
+#[cfg(test)]
+mod tests;

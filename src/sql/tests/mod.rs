@@ -1,0 +1,7 @@
+//! The floor's tests: golden statements, cases that lexers get wrong, and properties of random texts.
+
+mod digests;
+mod facts;
+mod golden;
+mod properties;
+mod values;
