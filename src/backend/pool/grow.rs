@@ -16,7 +16,7 @@ impl<T: Pooled> State<T> {
     /// Opens connections for those in line who lack one, as far as there is room.
     pub(super) fn grow(&mut self, fx: &mut Effects<T>) {
         let mut blocked = None;
-        while let Some(waiter) = self.lacking(super::state::State::has_room_for) {
+        while let Some(waiter) = self.lacking(Self::has_room_for) {
             let want = self.queue.waiter(waiter).want;
             let since = self.queue.waiter(waiter).since;
             match self.begin_dial(want.profile, want.worker, since, fx) {
@@ -24,7 +24,7 @@ impl<T: Pooled> State<T> {
                 Err(None) => break,
                 Err(Some(why)) => {
                     blocked = Some((since, why));
-                    if why == Blocked::Full && !self.make_own_room(waiter, fx) && !self.asked_for_room {
+                    if why == Blocked::Full && !self.make_own_room(fx) && !self.asked_for_room {
                         self.asked_for_room = true;
                         fx.make_room = true;
                     }
@@ -35,7 +35,9 @@ impl<T: Pooled> State<T> {
         if blocked.is_none()
             && let Some(waiter) = self.lacking(|state, entitlement| !state.has_room_for(entitlement))
         {
-            self.make_own_room(waiter, fx);
+            let room = self.make_own_room(fx);
+            // When connecting works again, somebody else's dial will tell.
+            blocked = (!room && !self.is_well()).then(|| (self.queue.waiter(waiter).since, Blocked::Shut));
         }
         if blocked != self.blocked {
             self.report_blocked(blocked);
@@ -44,18 +46,20 @@ impl<T: Pooled> State<T> {
 
     /// Opens connections ahead of demand: `size_min`, and what is set aside for owners.
     pub(super) fn warm(&mut self, now: Instant, fx: &mut Effects<T>) {
-        while !self.draining && self.total() < self.floor().min(self.capacity()) {
-            let known = self.workers.len();
-            let next = (0..known).map(|step| (self.next_worker + step) % known);
-            let Some(worker) = next.into_iter().find(|worker| self.workers[*worker].is_some()) else {
-                return;
-            };
-            self.next_worker = worker + 1;
-            let worker = WorkerId(u16::try_from(worker).expect("it was the number of a worker"));
-            if self.begin_dial(self.last_profile, worker, now, fx).is_err() {
-                return;
-            }
+        while self.total() < self.floor().min(self.capacity()) && self.dial_ahead(now, fx) {}
+    }
+
+    /// Opens one connection that nobody waits for, if there is room. Says whether it began.
+    pub(super) fn dial_ahead(&mut self, now: Instant, fx: &mut Effects<T>) -> bool {
+        if self.draining || self.total() >= self.capacity() {
+            return false;
         }
+        let known = self.workers.len();
+        let mut next = (0..known).map(|step| (self.next_worker + step) % known);
+        let Some(worker) = next.find(|worker| self.workers[*worker].is_some()) else { return false };
+        self.next_worker = worker + 1;
+        let worker = WorkerId(u16::try_from(worker).expect("it was the number of a worker"));
+        self.begin_dial(self.last_profile, worker, now, fx).is_ok()
     }
 
     /// As many connections are kept even when nobody asks.
@@ -151,7 +155,16 @@ impl<T: Pooled> State<T> {
     /// waiter of `profile`.
     pub(super) fn is_room_missing_for(&self, profile: Profile) -> bool {
         let full = self.total() + 1 >= self.capacity() || matches!(self.blocked, Some((_, Blocked::Full)));
-        full && self.is_well() && self.is_more_wanted(profile)
+        full && self.is_more_wanted(profile) && self.is_dialling_likely()
+    }
+
+    /// Whether a connection closed now can be replaced: connecting works, or it is time to try it with one.
+    fn is_dialling_likely(&self) -> bool {
+        self.is_well() || (self.closing == 0 && self.is_dial_due(Instant::now()))
+    }
+
+    fn is_dial_due(&self, now: Instant) -> bool {
+        self.gate.is_open(now) && self.quota.is_open(now)
     }
 
     /// Whether more wait for `profile` than dials and closes under way will serve.
@@ -160,22 +173,26 @@ impl<T: Pooled> State<T> {
         self.demand(profile, &|_, _| true) > coming
     }
 
-    /// Closes an idle connection of another profile for `waiter`. Says whether room will come.
-    fn make_own_room(&mut self, waiter: u32, fx: &mut Effects<T>) -> bool {
-        let want = self.queue.waiter(waiter).want;
-        if !self.is_more_wanted(want.profile) {
-            return true;
-        }
-        let (entitlement, _) = self.users.entitlement(want.user, self.size.size_max);
-        if !self.is_well() || !self.may_take_idle(entitlement) {
-            return false;
-        }
-        match self.idle.take_oldest(Some(want.profile)) {
-            Some(entry) => {
-                self.begin_close(entry, CloseReason::OtherProfile, fx);
-                true
+    /// Closes idle connections of profiles that are not wanted, for those who lack one. Says whether room will
+    /// come for all of them.
+    fn make_own_room(&mut self, fx: &mut Effects<T>) -> bool {
+        while self.lack() > self.closing {
+            let Some(waiter) = self.lacking(Self::may_take_idle) else { return false };
+            if !self.is_dialling_likely() {
+                return false;
             }
-            None => false,
+            let wanted = self.queue.waiter(waiter).want.profile;
+            let Some(entry) = self.idle.take_oldest(Some(wanted)) else { return false };
+            self.begin_close(entry, CloseReason::OtherProfile, fx);
         }
+        true
+    }
+
+    /// How many in line no dial under way is for.
+    fn lack(&self) -> u32 {
+        let of_profile = |profile: Profile| {
+            self.demand(profile, &|_, _| true).saturating_sub(self.dialling[profile.index()])
+        };
+        Profile::ALL.into_iter().map(of_profile).fold(0, u32::saturating_add)
     }
 }

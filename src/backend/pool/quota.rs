@@ -186,6 +186,11 @@ impl BackendQuota {
         self.inner.lock().gate.trouble().cloned()
     }
 
+    /// Whether a dial may begin now, if there is room.
+    pub(super) fn is_open(&self, now: Instant) -> bool {
+        self.inner.lock().gate.is_open(now)
+    }
+
     /// Whether there are more connections than the cap allows.
     pub(super) fn is_over(&self) -> bool {
         self.inner.lock().is_over()

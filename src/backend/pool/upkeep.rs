@@ -114,6 +114,7 @@ impl<T: Pooled> State<T> {
         let open = self.total() - self.closing;
         let mut excess = open.saturating_sub(self.capacity());
         let mut spare = open.saturating_sub(self.floor());
+        let mut overdue = false;
         let idle_timeout = self.size.idle_timeout;
         let judge = |entry: &mut Entry<T>, since: Instant| {
             let too_old = entry.expires.is_some_and(|expires| expires <= now);
@@ -122,13 +123,17 @@ impl<T: Pooled> State<T> {
                 CloseReason::Dead
             } else if excess > 0 {
                 CloseReason::Resize
-            } else if well && too_old {
+            } else if too_old {
                 CloseReason::Lifetime
-            } else if well && spare > 0 && unused {
+            } else if spare > 0 && unused {
                 CloseReason::Idle
             } else {
                 return None;
             };
+            if !well && matches!(reason, CloseReason::Lifetime | CloseReason::Idle) {
+                overdue = true;
+                return None;
+            }
             excess = excess.saturating_sub(1);
             spare = spare.saturating_sub(1);
             Some(reason)
@@ -141,6 +146,10 @@ impl<T: Pooled> State<T> {
         self.asked_for_room = false;
         self.settle(now, fx);
         self.warm(now, fx);
+        if overdue {
+            // What connects no more is not thrown away, but somebody must find out whether it still does not.
+            self.dial_ahead(now, fx);
+        }
     }
 
     /// Closes those idle connections that `judge` gives a reason for.

@@ -432,3 +432,42 @@ async fn a_dropped_pool_closes_its_connections_and_gives_their_places_back() {
     run_ready().await;
     assert_eq!((shared.used(), server.open()), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_old_failure_does_not_keep_another_profile_out_for_ever() {
+    let server = Server::new(1);
+    let pool = pool_of(&server, 2);
+    let held = pool.lease(&want()).await.unwrap();
+    server.set(Mood::Failing(FailureKind::Unreachable));
+    let patience = Duration::from_millis(10); // the first pause is 50 ms at least
+    let short = Want { deadline: Instant::now() + patience, ..want() };
+    assert_eq!(pool.lease(&short).await.err(), Some(PoolError::Timeout));
+    pool.resize(options(0, 1).size);
+    drop(held);
+    let other = Want { deadline: Instant::now() + patience, ..of_profile(Profile::FOUND_ROWS) };
+    assert_eq!(pool.lease(&other).await.err(), Some(PoolError::Timeout));
+    assert_eq!(pool.snapshot().idle, 1, "a good connection is not given up while none can be opened");
+    server.set(Mood::Welcoming);
+    drop(pool.lease(&of_profile(Profile::FOUND_ROWS)).await.unwrap());
+    assert!(pool.quota.down_since().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_connections_outlive_their_time_only_while_no_new_ones_can_be_opened() {
+    let server = Server::new(1);
+    let mut short = options(2, 3);
+    short.size.lifetime = Duration::from_secs(100);
+    let pool = Pool::new(Arc::clone(&server), short, quota(0));
+    task::spawn("pool.upkeep", Upkeep::new(&pool, WorkerId(0)).run());
+    sleep(Duration::from_secs(50)).await;
+    server.set(Mood::Failing(FailureKind::Refused));
+    let held = [pool.lease(&want()).await.unwrap(), pool.lease(&want()).await.unwrap()];
+    let patience = Instant::now() + Duration::from_secs(1);
+    assert!(pool.lease(&Want { deadline: patience, ..want() }).await.is_err());
+    drop(held);
+    sleep(Duration::from_secs(200)).await;
+    assert_eq!(pool.snapshot().idle, 2);
+    server.set(Mood::Welcoming);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(pool.snapshot().totals.closed_for(CloseReason::Lifetime), 2);
+}
