@@ -62,6 +62,9 @@ struct Options {
     /// Measures the relay against a second relay: how far from 1.00 is this machine's noise
     #[arg(long, conflicts_with_all = ["proxy", "config", "target"])]
     self_check: bool,
+    /// Lets the scheduler place all processes; otherwise load and server are kept apart from the others
+    #[arg(long)]
+    anywhere: bool,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -71,6 +74,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let result = match arguments.get(1).map(String::as_str) {
         Some("role") => process::play(&arguments[2..]),
+        // `cargo test --all-targets` runs benches too, with the arguments of its own harness.
+        _ if !arguments.iter().any(|argument| argument == "--bench") => {
+            println!("a bench: run it with `cargo bench --bench relay`");
+            Ok(())
+        }
         _ => run(&Options::parse()),
     };
     match result {
@@ -83,10 +91,6 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> io::Result<()> {
-    if !options.bench {
-        println!("a bench: run it with `cargo bench --bench relay`");
-        return Ok(());
-    }
     let mut server = Role::start(&["server"])?;
     let server_address = server.address()?;
     let relay = Middle::relay(server_address)?;
@@ -100,6 +104,7 @@ fn run(options: &Options) -> io::Result<()> {
     let effort = Effort {
         rounds: options.rounds.unwrap_or(rounds) as usize,
         duration: Duration::from_millis(options.millis.unwrap_or(millis).into()),
+        anywhere: options.anywhere,
     };
     println!(
         "{:<14} {:>9} {:>9}  {:<22} {:>9} {:>9}",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::meter::{Cpu, resident_kib};
-use crate::placement::OneCpu;
+use crate::placement::{Cpus, Placement};
 use crate::poller::pause;
 use crate::process::Role;
 use crate::proxy::Middle;
@@ -22,11 +22,13 @@ pub(crate) struct Middles {
     pub(crate) proxy: Middle,
 }
 
-/// How often and how long.
+/// How often, how long, and where.
 #[derive(Clone, Copy)]
 pub(crate) struct Effort {
     pub(crate) rounds: usize,
     pub(crate) duration: Duration,
+    /// Whether the scheduler alone decides where processes run.
+    pub(crate) anywhere: bool,
 }
 
 /// One side of one round.
@@ -65,11 +67,11 @@ impl Line {
 pub(crate) fn cpu(scenario: Scenario, middles: &Middles, effort: Effort) -> io::Result<Line> {
     let Middles { server, relay, proxy } = middles;
     let mut loads = [Load::start(scenario, relay)?, Load::start(scenario, proxy)?];
-    let mut together = vec![server.pid(), loads[0].role.pid(), loads[1].role.pid()];
-    if scenario.connections == 1 {
-        together.extend([relay.pid, proxy.pid]);
-    }
-    let _placement = OneCpu::share(together)?;
+    let peers = vec![server.pid(), loads[0].role.pid(), loads[1].role.pid()];
+    let _placement = match effort.anywhere {
+        true => None,
+        false => Some(place(peers, vec![relay.pid, proxy.pid], scenario.connections)?),
+    };
     for load in &mut loads {
         load.run(WARM_UP)?;
     }
@@ -90,6 +92,15 @@ pub(crate) fn cpu(scenario: Scenario, middles: &Middles, effort: Effort) -> io::
         proxy_per_second: median_of(&proxy, |run| run.per_second),
         ratios,
     })
+}
+
+fn place(peers: Vec<u32>, middles: Vec<u32>, connections: usize) -> io::Result<[Placement; 2]> {
+    let cpus = Cpus::of_this_process()?;
+    let middles = match connections {
+        1 => cpus.last(middles)?,
+        _ => cpus.others(middles)?,
+    };
+    Ok([cpus.last(peers)?, middles])
 }
 
 /// A load generator and the process that it drives.

@@ -37,7 +37,7 @@ pub struct AdminState {
 }
 
 /// Answers HTTP requests on `listener` until `stop` becomes true (or its sender is gone) and the
-/// requests in progress have ended; each has [a deadline](listener), so that is soon.
+/// requests in progress have ended; each has a deadline of ten seconds, so that is soon.
 ///
 /// Run it beside the workers, not on one of them: a scrape takes about a millisecond.
 pub async fn serve(

@@ -133,6 +133,23 @@ async fn a_silent_client_is_dropped_at_its_deadline() {
     assert!(started.elapsed() >= listener::DEADLINE);
 }
 
+#[tokio::test(start_paused = true)]
+async fn silent_clients_delay_others_by_one_deadline_at_most() {
+    let port = Port::open().await;
+    let mut silent = Vec::new();
+    for _ in 0..listener::CONNECTIONS_MAX {
+        silent.push(TcpStream::connect(port.address).await.unwrap());
+    }
+    let started = Instant::now();
+    let mut stream = TcpStream::connect(port.address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: d\r\n\r\n").await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+    let waited = started.elapsed();
+    assert!(waited >= listener::DEADLINE && waited < 2 * listener::DEADLINE, "{waited:?}");
+}
+
 #[tokio::test]
 async fn a_stop_ends_the_port() {
     let port = Port::open().await;

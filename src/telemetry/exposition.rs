@@ -16,7 +16,7 @@ use crate::telemetry::process;
 /// Writes more metrics at each scrape. It must not block: it runs on the scrape's thread.
 pub type Source = Box<dyn Fn(&mut Sink<'_>) -> fmt::Result + Send + Sync>;
 
-/// The content type of [`render`].
+/// The content type of a scrape.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// One sample: label keys and values, and the number. Values are configured names or enum names.
