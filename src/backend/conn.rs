@@ -339,7 +339,7 @@ impl Pooled for BackendConn {
     }
 
     fn state_key(&self) -> u64 {
-        self.image.key()
+        self.image.key() as u64
     }
 
     fn home(&self) -> WorkerId {

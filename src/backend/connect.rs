@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::TcpKeepalive;
 use tokio::net::{TcpStream, UnixStream};
 use tracing::info;
 
@@ -15,6 +16,15 @@ use crate::backend::login::{LoggedIn, Login};
 use crate::backend::pool::{Connect, Profile, WorkerId};
 use crate::backend::topology::Backend;
 use crate::wire::{Capabilities, Socket, Transport};
+
+/// A server that vanished without a word is noticed within a minute, however long a statement may run.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(20))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
+
+/// The same for bytes that the server's kernel does not acknowledge.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
 /// Makes connections to one backend as one server identity.
 #[derive(Debug)]
@@ -44,7 +54,7 @@ impl Connect for Connector {
             thread_id: logged_in.greeting.connection_id,
             capabilities: logged_in.capabilities,
             status: logged_in.status,
-            scramble: logged_in.greeting.scramble.clone(),
+            scramble: logged_in.greeting.scramble,
             stream: logged_in.stream,
             facts,
             exchange_timeout: self.exchange_timeout,
@@ -70,7 +80,9 @@ impl Connector {
         }
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        socket2::SockRef::from(&stream).set_keepalive(true)?;
+        let socket = socket2::SockRef::from(&stream);
+        socket.set_tcp_keepalive(&KEEPALIVE)?;
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
         Ok(Transport::Tcp(stream))
     }
 }

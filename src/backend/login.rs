@@ -140,7 +140,9 @@ impl Login {
 
     fn auth(&self, stream: &PacketStream) -> ClientAuth {
         let password = Zeroizing::new(self.password.reveal().to_owned());
-        ClientAuth::new(password, stream.socket().is_secure())
+        // sha256_password trusts TLS only, where the others trust a unix socket as well.
+        let encrypted = matches!(stream.socket(), Socket::Tls(_));
+        ClientAuth::new(password, stream.socket().is_secure()).encrypted(encrypted)
     }
 
     fn tls_for(

@@ -27,7 +27,7 @@ pub struct PreparedKey {
     /// The text.
     pub text: Arc<[u8]>,
     /// [`crate::backend::SessionImage::key`] at the time of the PREPARE.
-    pub image: u64,
+    pub image: u128,
 }
 
 /// A statement as the server knows it.

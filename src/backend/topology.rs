@@ -97,13 +97,13 @@ impl Topology {
         let mut topology = Self::default();
         for (name, settings) in &config.clusters {
             let old = previous.and_then(|topology| topology.clusters.get(name));
-            let backend = |address: &str, role: String| backend_of(old, name, address, role, settings);
+            let backend = |address: &str, role: &str| backend_of(old, name, address, role, settings);
             let cluster = Cluster {
                 name: name.clone(),
-                primary: backend(&settings.primary, "primary".into()),
+                primary: backend(&settings.primary, "primary"),
                 replicas: (1..)
                     .zip(&settings.replicas)
-                    .map(|(n, address)| backend(address, format!("replica{n}")))
+                    .map(|(n, address)| backend(address, &format!("replica{n}")))
                     .collect(),
                 settings: settings.clone(),
             };
@@ -226,7 +226,7 @@ fn backend_of(
     old: Option<&Arc<Cluster>>,
     cluster: &str,
     address: &str,
-    role: String,
+    role: &str,
     settings: &config::Cluster,
 ) -> Arc<Backend> {
     let known = old.and_then(|cluster| {

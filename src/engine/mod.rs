@@ -21,5 +21,7 @@ pub use error::EngineError;
 pub use facts::FactsCache;
 pub use process::{Engine, Shutdown};
 pub use relay::RelayError;
-pub use session::{Session, SessionParts, SessionState, Worker, server_facts, with_ignore_space};
+pub use session::{
+    Session, SessionParts, SessionState, Worker, learn_servers, server_facts, with_ignore_space,
+};
 pub use snapshot::{Snapshot, User};

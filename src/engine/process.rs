@@ -1,6 +1,7 @@
 //! What all sessions of the process share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -31,6 +32,8 @@ pub struct Engine {
     /// Counters, digests, sessions.
     pub telemetry: Arc<Telemetry>,
     shutdown: watch::Sender<Shutdown>,
+    /// The same for those who look at it before every command.
+    stage: AtomicU8,
 }
 
 impl Engine {
@@ -42,6 +45,7 @@ impl Engine {
             reloading: Mutex::new(()),
             telemetry,
             shutdown: watch::Sender::new(Shutdown::Not),
+            stage: AtomicU8::new(Shutdown::Not as u8),
         }))
     }
 
@@ -63,11 +67,22 @@ impl Engine {
 
     /// Begins, or hurries, the end.
     pub fn shut_down(&self, how: Shutdown) {
+        self.stage.fetch_max(how as u8, Ordering::Release);
         self.shutdown.send_if_modified(|current| {
             let later = how > *current;
             *current = how.max(*current);
             later
         });
+    }
+
+    /// How far the end has come.
+    #[must_use]
+    pub fn stage(&self) -> Shutdown {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Shutdown::Not,
+            1 => Shutdown::Draining,
+            _ => Shutdown::Immediate,
+        }
     }
 
     /// To wait for the end.

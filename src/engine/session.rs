@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::debug;
 
-use crate::backend::pool::{Profile, Want, WorkerId};
+use crate::backend::pool::{Profile, UserSlot, Want, WorkerId};
 use crate::backend::{BackendError, Condition, Flavor, ServerFacts, ServerLease, SessionImage};
 use crate::engine::client::Client;
 use crate::engine::error::EngineError;
@@ -13,7 +14,7 @@ use crate::engine::facts::FactsCache;
 use crate::engine::pins::Pins;
 use crate::engine::prepared::Statements;
 use crate::engine::process::Engine;
-use crate::engine::snapshot::User;
+use crate::engine::snapshot::{Snapshot, User};
 use crate::sql::{LexMode, Server};
 use crate::telemetry::{SessionGuard, WorkerMetrics};
 use crate::wire::{Capabilities, StatusFlags};
@@ -244,7 +245,7 @@ impl Session {
         let mut want = Want {
             worker: self.worker.id,
             profile: self.profile(),
-            state_key: self.state.image.key(),
+            state_key: self.state.image.key() as u64,
             user: self.user.slot,
             deadline: started,
         };
@@ -358,6 +359,29 @@ pub async fn server_facts(user: &User, worker: WorkerId) -> Result<Arc<ServerFac
     };
     let lease = user.pool.lease(&want).await?;
     Ok(Arc::clone(&lease.facts))
+}
+
+/// Makes the first connection to every server that is not known yet, so that the greeting can tell its
+/// version; waits for `patience` at most. A server that cannot be reached stays unknown.
+pub async fn learn_servers(snapshot: &Snapshot, worker: WorkerId, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    for cluster in snapshot.topology.clusters() {
+        if cluster.primary.facts().is_some() {
+            continue;
+        }
+        let mut pools = snapshot.topology.pools();
+        let Some((_, _, pool)) = pools.find(|(name, _, _)| *name == cluster.name) else { continue };
+        let want = Want {
+            worker,
+            profile: Profile::PLAIN,
+            state_key: 0,
+            user: UserSlot(u32::MAX),
+            deadline,
+        };
+        if let Err(error) = pool.lease(&want).await {
+            debug!(cluster = cluster.name, %error, "server is not known yet");
+        }
+    }
 }
 
 /// The image of a client that negotiated IGNORE_SPACE: the server turns it into a flag of `sql_mode`.

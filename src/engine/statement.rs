@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Condition, parting_error};
+use crate::backend::{Condition, ServerLease, parting_error};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::relay::{Changes, Outcome, Relay, RelayError, relay};
@@ -11,7 +11,7 @@ use crate::engine::session::Session;
 use crate::engine::streaming::stream_command;
 use crate::error::ProxyError;
 use crate::sql::{Access, Effects, Kind, Statement, Target, set_assignments};
-use crate::telemetry::{CommandKind, PinReason, StatementContext};
+use crate::telemetry::{Activity, CommandKind, PinReason, StatementContext};
 use crate::wire::{Buffer, Capabilities, HEADER_BYTES, Header, PAYLOAD_MAX, Reader, ReplyKind, StatusFlags};
 
 /// Texts up to this length are read whole before they are looked at; of longer ones the beginning
@@ -60,6 +60,7 @@ impl Session {
         let worker = Arc::clone(&self.worker);
         let mut context = StatementContext::begin(&worker.metrics, CommandKind::Query);
         context.digest(facts.row);
+        self.guard.activity(Activity::Query, context.started());
         let result = self.run_text(&facts, header, &mut context).await;
         self.finish(result, context)
     }
@@ -71,12 +72,10 @@ impl Session {
         mut context: StatementContext<'_>,
     ) -> Result<(), EngineError> {
         match &result {
-            Ok(()) => {
-                context.finish();
-            }
+            Ok(()) => self.guard.activity(Activity::Sleep, context.finish()),
             Err(error) if error.session_survives() => {
                 context.failed(error.blame());
-                context.finish();
+                self.guard.activity(Activity::Sleep, context.finish());
             }
             // Dropped without an end: the client is gone.
             Err(_) => {}
@@ -127,8 +126,19 @@ impl Session {
         if sets && outcome.error.is_none() {
             self.read_back(&text, &outcome).await?;
         }
+        if header.length > WHOLE_MAX {
+            // What stood behind the part that was read may have done anything.
+            self.pin(PinReason::Unknown);
+        }
         self.settle(statement, &outcome);
         Ok(())
+    }
+
+    /// Adds a reason to keep the connection, and counts it.
+    pub(crate) fn pin(&mut self, reason: PinReason) {
+        if self.pins.add(reason) {
+            self.worker.metrics.pins.increment(reason);
+        }
     }
 
     pub(crate) fn reply_timeout(&self) -> Duration {
@@ -195,7 +205,7 @@ impl Session {
                 .lease
                 .as_ref()
                 .is_some_and(|lease| untouched && parting_error(&lease.stream.input).is_some());
-            let fresh = self.lease.as_ref().is_some_and(|lease| lease.is_fresh());
+            let fresh = self.lease.as_ref().is_some_and(ServerLease::is_fresh);
             self.drop_lease();
             let harmless = sending.statement.access == Access::Read && untouched;
             if bound || fresh || retried || !whole || !(unread || harmless) {
@@ -319,7 +329,7 @@ impl Session {
             names.push("collation_connection".into());
         }
         let Some(assignments) = set_assignments(text, self.state.mode) else {
-            self.pins.add(PinReason::SessionVariable);
+            self.pin(PinReason::SessionVariable);
             return self.ask_variables(names).await;
         };
         for assignment in assignments {
@@ -328,7 +338,7 @@ impl Session {
                 continue;
             }
             if name.starts_with("session_track") || UNCARRIED.contains(&name.as_str()) {
-                self.pins.add(PinReason::SessionVariable);
+                self.pin(PinReason::SessionVariable);
             } else if is_word(&name) {
                 names.push(name);
             }
@@ -344,7 +354,7 @@ impl Session {
         let list: Vec<String> = names.iter().map(|name| format!("@@SESSION.{name}")).collect();
         // A variable that cannot be read as a session's own cannot be carried either.
         let Ok(mut rows) = lease.ask(&format!("SELECT {}", list.join(","))).await else {
-            self.pins.add(PinReason::SessionVariable);
+            self.pin(PinReason::SessionVariable);
             return Ok(());
         };
         let values = rows.pop().unwrap_or_default();

@@ -26,6 +26,10 @@ use crate::wire::handshake::HandshakeResponse;
 use crate::wire::proxy_protocol::{Progress, ProxyHeader, parse};
 use crate::wire::{Capabilities, OkPacket, PacketStream, Socket, Transport};
 
+/// How long the first clients wait for their greeting while the server's version is not known: drivers
+/// switch features on it for the life of the connection.
+const LEARN_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What the listeners of one worker share.
 #[derive(Clone, Debug)]
 pub struct Frontend {
@@ -174,6 +178,7 @@ impl Connection {
             Socket::Plain(Transport::Unix(_)) => TlsMode::Disabled,
             _ => self.settings.tls,
         };
+        crate::engine::learn_servers(&snapshot, self.frontend.worker.id, LEARN_PATIENCE).await;
         let (version, capabilities) = offer(&snapshot.topology, tls != TlsMode::Disabled);
         let host = self.peer.map_or_else(|| "localhost".to_owned(), |peer| peer.to_string());
         let greeted = Greeted { version, capabilities, connection_id: guard.id(), tls, host };

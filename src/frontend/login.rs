@@ -105,7 +105,7 @@ pub(crate) async fn greet(
     Greeting {
         server_version: greeted.version.clone(),
         connection_id: greeted.connection_id,
-        scramble: scramble.clone(),
+        scramble,
         capabilities: greeted.capabilities,
         collation: COLLATION,
         status: StatusFlags::AUTOCOMMIT,
