@@ -96,7 +96,8 @@ fn one<'t>(cursor: &mut Cursor<'t>, scope: &mut Target, found: &mut Vec<Assignme
             let name = path(cursor)?;
             found.push(assigned(cursor, *scope, name)?);
         }
-        TokenKind::Word => return keyword(cursor, scope, found),
+        // NULL is a literal to a fingerprint.
+        TokenKind::Word if !cursor.is(token, "NULL") => return keyword(cursor, scope, found),
         _ => return None,
     }
     Some(())

@@ -114,8 +114,8 @@ impl Walk {
     }
 
     fn system_variable(&mut self, cursor: &Cursor<'_>) {
-        self.facts.effects |= Effects::READS_SYSTEM_VARIABLE;
         let Some((_, name)) = scoped_name(&mut cursor.clone()) else { return };
+        self.facts.effects |= Effects::READS_SYSTEM_VARIABLE;
         self.facts.effects |= match name.to_ascii_lowercase().as_slice() {
             b"last_insert_id" | b"identity" => Effects::READS_LAST_INSERT_ID,
             b"warning_count" | b"error_count" => Effects::DIAGNOSTICS,
