@@ -11,7 +11,7 @@ use crate::config;
 
 /// The times to wait after the first, second, third … failure in a row.
 #[derive(Clone, Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     settings: config::Backoff,
     /// The step that comes next, before jitter.
     step: Duration,
@@ -22,13 +22,13 @@ pub struct Backoff {
 impl Backoff {
     /// Starts at `settings.first`; no time is longer than `settings.max`.
     #[must_use]
-    pub fn new(settings: config::Backoff) -> Self {
+    pub(crate) fn new(settings: config::Backoff) -> Self {
         let first = settings.first;
         Self { settings, step: first, following: first }
     }
 
     /// How long to wait now: the step (1, 1, 2, 3, 5 … times the first, capped), less up to half of it at random.
-    pub fn next(&mut self, rng: &mut impl Rng) -> Duration {
+    pub(crate) fn next(&mut self, rng: &mut impl Rng) -> Duration {
         let step = self.step.min(self.settings.max);
         if self.step <= self.settings.max {
             let sum = self.step.saturating_add(self.following);
@@ -39,7 +39,7 @@ impl Backoff {
     }
 
     /// It worked: the next failure waits `settings.first` again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.step = self.settings.first;
         self.following = self.settings.first;
     }

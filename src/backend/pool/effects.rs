@@ -52,11 +52,10 @@ impl<T> Effects<T> {
             && !self.make_room
     }
 
-    pub(super) fn wake(&mut self, waker: Option<Waker>) {
-        match (&self.waker, waker) {
-            (None, waker) => self.waker = waker,
-            (Some(_), Some(waker)) => self.more_wakers.push(waker),
-            (Some(_), None) => {}
+    pub(super) fn wake(&mut self, waker: Waker) {
+        match self.waker {
+            None => self.waker = Some(waker),
+            Some(_) => self.more_wakers.push(waker),
         }
     }
 }

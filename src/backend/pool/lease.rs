@@ -107,30 +107,25 @@ impl<C: Connect> Pool<C> {
     /// # Errors
     /// [`PoolError`] says why there was none.
     pub async fn lease(self: &Arc<Self>, want: &Want) -> Result<Lease<C>, PoolError> {
-        if let Some(lease) = self.try_lease(want) {
-            return Ok(lease);
-        }
-        let since = Instant::now();
-        // One critical section: what comes back between the first look and the line must not be missed.
-        let place = self.with(|state, fx| match state.take(want, fx) {
-            Some(entry) => Ok(Err(entry)),
-            None => state.enter(want, since, fx).map(Ok),
-        })?;
-        let index = match place {
+        // One critical section: what comes back between the look and the line must not be missed.
+        let first = poll_fn(|cx| {
+            Poll::Ready(self.with(|state, fx| match state.take(want, fx) {
+                Some(entry) => Ok(Err(entry)),
+                None => state.enter(want, cx.waker(), fx).map(Ok),
+            }))
+        });
+        let index = match first.await? {
             Ok(index) => index,
             Err(entry) => return Ok(Lease::new(self, entry, want.user, Duration::ZERO)),
         };
         let mut place = Place { pool: self, index: Some(index) };
         let mut deadline = pin!(sleep_until(want.deadline));
-        let entry = poll_fn(|cx| match place.poll(cx) {
+        let (entry, waited) = poll_fn(|cx| match place.poll(cx) {
             Poll::Pending if deadline.as_mut().poll(cx).is_ready() => Poll::Ready(place.expire()),
             polled => polled,
         })
         .await?;
-        let waited = since.elapsed();
-        let lease = Lease::new(self, entry, want.user, waited);
-        self.with(|state, _| state.totals.wait_time += waited);
-        Ok(lease)
+        Ok(Lease::new(self, entry, want.user, waited))
     }
 }
 
@@ -141,49 +136,37 @@ struct Place<'a, C: Connect> {
     index: Option<u32>,
 }
 
-type Outcome<C> = Result<Box<Entry<<C as Connect>::Conn>>, PoolError>;
+/// A connection and how long it took.
+type Outcome<C> = Result<(Box<Entry<<C as Connect>::Conn>>, Duration), PoolError>;
 
 impl<C: Connect> Place<'_, C> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<C>> {
         let Some(index) = self.index else { return Poll::Pending };
         let outcome = self.pool.with(|state, _| {
             if let Phase::Waiting(waker) = &mut state.queue.waiter_mut(index).phase {
-                match waker {
-                    Some(waker) => waker.clone_from(cx.waker()),
-                    None => *waker = Some(cx.waker().clone()),
-                }
+                waker.clone_from(cx.waker());
                 return None;
             }
-            Some(state.queue.release(index))
+            Some(state.outcome(index))
         });
         match outcome {
-            Some(phase) => self.ended(phase),
+            Some(outcome) => {
+                self.index = None;
+                Poll::Ready(outcome)
+            }
             None => Poll::Pending,
-        }
-    }
-
-    fn ended(&mut self, phase: Phase<Box<Entry<C::Conn>>>) -> Poll<Outcome<C>> {
-        self.index = None;
-        match phase {
-            Phase::Granted(entry) => Poll::Ready(Ok(entry)),
-            Phase::Failed(error) => Poll::Ready(Err(error)),
-            Phase::Free(_) | Phase::Waiting(_) => unreachable!("only those who left the line are released"),
         }
     }
 
     /// The deadline passed. What was granted at the same moment is still taken.
     fn expire(&mut self) -> Outcome<C> {
-        let Some(index) = self.index else { return Err(PoolError::Timeout) };
-        let phase = self.pool.with(|state, fx| {
+        let Some(index) = self.index.take() else { return Err(PoolError::Timeout) };
+        self.pool.with(|state, fx| {
             if matches!(state.queue.waiter(index).phase, Phase::Waiting(_)) {
                 state.expire(index, Instant::now(), fx);
             }
-            state.queue.release(index)
-        });
-        match self.ended(phase) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => Err(PoolError::Timeout),
-        }
+            state.outcome(index)
+        })
     }
 }
 

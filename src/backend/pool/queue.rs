@@ -23,7 +23,7 @@ pub(super) enum Phase<G> {
     /// The slot is free; the next free one.
     Free(u32),
     /// In line.
-    Waiting(Option<Waker>),
+    Waiting(Waker),
     /// Handed a connection that it has not picked up yet.
     Granted(G),
     /// Told why there is none.
@@ -99,11 +99,11 @@ impl<G> Queue<G> {
     }
 
     /// A new waiter at the end of `lane`.
-    pub(super) fn push(&mut self, want: Want, lane: u32, now: Instant) -> u32 {
+    pub(super) fn push(&mut self, want: Want, lane: u32, waker: Waker, now: Instant) -> u32 {
         let waiter = Waiter {
             want,
             since: now,
-            phase: Phase::Waiting(None),
+            phase: Phase::Waiting(waker),
             passed_by_worker: 0,
             passed_by_profile: 0,
             ticket: self.next_ticket,
@@ -151,7 +151,7 @@ impl<G> Queue<G> {
     }
 
     /// Takes a waiter out of its line and puts it into `phase`. Gives its waker.
-    pub(super) fn leave(&mut self, index: u32, phase: Phase<G>) -> Option<Waker> {
+    pub(super) fn leave(&mut self, index: u32, phase: Phase<G>) -> Waker {
         let waiter = self.waiter_mut(index);
         let left = std::mem::replace(&mut waiter.phase, phase);
         let (before, behind, lane) = (waiter.before, waiter.behind, waiter.lane);

@@ -5,6 +5,7 @@
 //! long as there is room.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -135,7 +136,12 @@ impl<T: Pooled> State<T> {
     }
 
     /// Gets in line. Gives the waiter's index, which the caller releases.
-    pub(super) fn enter(&mut self, want: &Want, now: Instant, fx: &mut Effects<T>) -> Result<u32, PoolError> {
+    pub(super) fn enter(
+        &mut self,
+        want: &Want,
+        waker: &Waker,
+        fx: &mut Effects<T>,
+    ) -> Result<u32, PoolError> {
         if self.draining {
             return Err(PoolError::Draining);
         }
@@ -146,7 +152,8 @@ impl<T: Pooled> State<T> {
         self.know_worker(want.worker);
         self.last_profile = want.profile;
         self.totals.waits += 1;
-        let index = self.queue.push(*want, self.users.lane(want.user), now);
+        let now = Instant::now();
+        let index = self.queue.push(*want, self.users.lane(want.user), waker.clone(), now);
         let dials = self.dials;
         self.settle(now, fx);
         // While the backend is known to be down, one waits for the next attempt: whoever set it off.
@@ -210,6 +217,21 @@ impl<T: Pooled> State<T> {
         entry.slot.begin_release();
         let runtime = self.runtime_of(entry.conn.home());
         fx.closes.push(CloseOrder { entry, runtime });
+    }
+
+    /// What became of a waiter that is not in line any more. Its index is free then.
+    pub(super) fn outcome(&mut self, index: u32) -> Result<(Box<Entry<T>>, Duration), PoolError> {
+        let waited = self.queue.waiter(index).since.elapsed();
+        match self.queue.release(index) {
+            Phase::Granted(entry) => {
+                self.totals.wait_time += waited;
+                Ok((entry, waited))
+            }
+            Phase::Failed(error) => Err(error),
+            Phase::Free(_) | Phase::Waiting(_) => {
+                unreachable!("only those who left the line are asked about")
+            }
+        }
     }
 
     /// A waiter is not interested any more.
