@@ -264,7 +264,8 @@ impl Signals {
 
 fn worker_count(config: &Config) -> usize {
     match config.process.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        // The proxy shares its machine with the kernel's network work and, often, its clients.
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
         n => n as usize,
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Threads and the end of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// Worker threads; 0: one per core.
+    /// Worker threads; 0: one for every two cores.
     pub workers: u32,
     /// How long SIGTERM waits for open transactions.
     pub drain_timeout: Duration,

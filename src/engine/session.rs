@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::backend::pool::{Profile, UserSlot, Want, WorkerId};
+use crate::backend::pool::{Profile, Want, WorkerId};
 use crate::backend::{BackendError, Condition, Flavor, ServerFacts, ServerLease, SessionImage};
 use crate::engine::client::Client;
 use crate::engine::error::EngineError;
@@ -365,21 +365,13 @@ pub async fn server_facts(user: &User, worker: WorkerId) -> Result<Arc<ServerFac
 /// version; waits for `patience` at most. A server that cannot be reached stays unknown.
 pub async fn learn_servers(snapshot: &Snapshot, worker: WorkerId, patience: Duration) {
     let deadline = Instant::now() + patience;
-    for cluster in snapshot.topology.clusters() {
-        if cluster.primary.facts().is_some() {
+    for user in snapshot.users() {
+        if user.backend.facts().is_some() {
             continue;
         }
-        let mut pools = snapshot.topology.pools();
-        let Some((_, _, pool)) = pools.find(|(name, _, _)| *name == cluster.name) else { continue };
-        let want = Want {
-            worker,
-            profile: Profile::PLAIN,
-            state_key: 0,
-            user: UserSlot(u32::MAX),
-            deadline,
-        };
-        if let Err(error) = pool.lease(&want).await {
-            debug!(cluster = cluster.name, %error, "server is not known yet");
+        let want = Want { worker, profile: Profile::PLAIN, state_key: 0, user: user.slot, deadline };
+        if let Err(error) = user.pool.lease(&want).await {
+            debug!(server = user.backend.name(), %error, "server is not known yet");
         }
     }
 }

@@ -67,6 +67,11 @@ impl Snapshot {
         Ok(Self { config, topology, users, slots })
     }
 
+    /// Every user, in no order.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values()
+    }
+
     /// The user of that name.
     #[must_use]
     pub fn user(&self, name: &str) -> Option<&Arc<User>> {
