@@ -38,6 +38,10 @@ const UNCARRIED: [&str; 16] = [
     "debug",
 ];
 
+/// Reported by a server and read-only: MariaDB tells the GTID of each write. Nothing to carry over, and no
+/// reason to keep the connection.
+const READ_ONLY: &str = "last_gtid";
+
 /// A statement on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sending<'a> {
@@ -305,6 +309,9 @@ impl Session {
 
     /// The server reported changes: the session's image, and the connection's, become what it said.
     pub(crate) fn take_in(&mut self, changes: &Changes) {
+        if changes.schema.is_none() && !changes.variables.iter().any(|(name, _)| is_carried(name)) {
+            return;
+        }
         let mut image = (*self.state.image).clone();
         if let Some(schema) = &changes.schema {
             image = image.with_schema((!schema.is_empty()).then_some(schema));
@@ -382,7 +389,10 @@ impl Session {
 
 fn is_carried(name: &str) -> bool {
     // It follows from collation_connection, which is read back.
-    name != "character_set_connection" && !name.starts_with("session_track") && !UNCARRIED.contains(&name)
+    name != "character_set_connection"
+        && name != READ_ONLY
+        && !name.starts_with("session_track")
+        && !UNCARRIED.contains(&name)
 }
 
 fn is_word(name: &str) -> bool {
@@ -425,4 +435,20 @@ fn skip_attributes(payload: &[u8]) -> Option<&[u8]> {
         }
     }
     Some(reader.rest())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_carried;
+
+    #[test]
+    fn what_a_server_reports_is_carried_only_if_it_can_be_set_again() {
+        let check = |name: &str, expected: bool| assert_eq!(is_carried(name), expected, "{name}");
+        check("sql_mode", true);
+        check("collation_connection", true);
+        check("character_set_connection", false);
+        check("session_track_schema", false);
+        check("last_insert_id", false);
+        check("last_gtid", false);
+    }
 }
