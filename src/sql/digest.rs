@@ -86,6 +86,7 @@ struct PieceHash {
 }
 
 impl PieceHash {
+    #[inline(always)]
     fn finish(&self, last: &[u8]) -> Fingerprint {
         Fingerprint(xxh3_128_with_seed(last, self.seed).wrapping_add(self.pieces))
     }

@@ -14,7 +14,7 @@ macro_rules! effects {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
         /// Positions of the effects in the set.
         #[derive(Clone, Copy)]
-        #[expect(non_camel_case_types, reason = "the constants below take their names from here")]
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "the constants below take their names from here")]
         enum Bit { $($name,)+ }
 
         impl Effects {

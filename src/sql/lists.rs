@@ -9,15 +9,14 @@ use std::ops::Range;
 /// Lists inside of lists that are followed; deeper ones are not collapsed.
 const NESTED_MAX: usize = 4;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListKind {
-    #[default]
     In,
     Rows,
 }
 
 /// One list that is being written.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     pub(super) kind: ListKind,
     /// Parenthesis depth at which its elements are separated.
@@ -33,6 +32,7 @@ pub(super) struct List {
 }
 
 /// What to do at the end of an element.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Verdict {
     Keep,
     /// Cut the text back to this length; `mark`: say once that something was left out.
@@ -43,11 +43,16 @@ pub(super) enum Verdict {
 }
 
 impl List {
+    const fn new(kind: ListKind, depth: u32, element: usize) -> Self {
+        Self { kind, depth, element, separator: 0, kept: (0, 0), collapsed: false }
+    }
+
     /// Judges the element that ends with `written`.
     pub(super) fn end_element(&mut self, written: &[u8]) -> Verdict {
         let element: Range<usize> = self.element..written.len();
         let kept = self.kept.0..self.kept.1;
-        if kept.len() == element.len() && !kept.is_empty() && same(&written[kept], &written[element.clone()]) {
+        if kept.len() == element.len() && !kept.is_empty() && same(&written[kept], &written[element.clone()])
+        {
             let mark = self.kind == ListKind::Rows && !self.collapsed;
             self.collapsed = true;
             return Verdict::CutTo { length: self.separator, mark };
@@ -71,13 +76,17 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// The lists around the current token, the innermost last.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Lists {
     nested: [List; NESTED_MAX],
     len: usize,
 }
 
 impl Lists {
+    pub(super) const fn new() -> Self {
+        Self { nested: [List::new(ListKind::In, 0, 0); NESTED_MAX], len: 0 }
+    }
+
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
@@ -90,7 +99,7 @@ impl Lists {
 
     pub(super) fn push(&mut self, kind: ListKind, depth: u32, element: usize) {
         if self.len < NESTED_MAX {
-            self.nested[self.len] = List { kind, depth, element, ..List::default() };
+            self.nested[self.len] = List::new(kind, depth, element);
             self.len += 1;
         }
     }

@@ -66,6 +66,8 @@ fn gap(last: Last) -> bool {
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     len: usize,
+    /// Here because it need not be made anew for every statement.
+    lists: Lists,
 }
 
 /// Short tokens are copied in one move of this many bytes.
@@ -73,7 +75,7 @@ const SHORT: usize = 16;
 
 impl Buffer {
     pub(super) const fn new() -> Self {
-        Self { bytes: Vec::new(), len: 0 }
+        Self { bytes: Vec::new(), len: 0, lists: Lists::new() }
     }
 
     pub(super) fn written(&self) -> &[u8] {
@@ -88,13 +90,6 @@ impl Buffer {
         }
     }
 
-    #[inline(always)]
-    fn reserve(&mut self, more: usize) {
-        if self.len + more + SHORT > self.bytes.len() {
-            self.grow(more);
-        }
-    }
-
     #[cold]
     #[inline(never)]
     fn grow(&mut self, more: usize) {
@@ -105,26 +100,61 @@ impl Buffer {
     /// Writes `text[start..end]`, after a space if there shall be a gap.
     #[inline(always)]
     fn put(&mut self, space: bool, text: &[u8], start: usize, end: usize) {
-        let len = end - start;
-        self.reserve(len + 1);
-        self.bytes[self.len] = b' ';
-        self.len += usize::from(space);
-        if len <= SHORT && start + SHORT <= text.len() {
-            let short: &mut [u8] = &mut self.bytes[self.len..self.len + SHORT];
-            short.copy_from_slice(&text[start..start + SHORT]);
-        } else {
-            self.bytes[self.len..self.len + len].copy_from_slice(&text[start..end]);
+        let (space, len) = (usize::from(space), end - start);
+        if len <= SHORT
+            && let Some(short) = text.get(start..).and_then(|rest| rest.first_chunk::<SHORT>())
+            && let Some(free) =
+                self.bytes.get_mut(self.len..).and_then(|free| free.first_chunk_mut::<{ SHORT + 1 }>())
+        {
+            free[0] = b' ';
+            free[space..space + SHORT].copy_from_slice(short);
+            self.len += space + len;
+            return;
         }
-        self.len += len;
+        self.put_long(space, &text[start..end]);
+    }
+
+    /// The same for a long token, for one at the very end of its text, or where the buffer is full.
+    #[inline(never)]
+    fn put_long(&mut self, space: usize, token: &[u8]) {
+        if self.len + token.len() + 1 > self.bytes.len() {
+            self.grow(token.len() + 1);
+        }
+        self.bytes[self.len] = b' ';
+        self.len += space;
+        let free = &mut self.bytes[self.len..self.len + token.len()];
+        self.len += token.len();
+        // Two moves that overlap are cheaper than a call for a few bytes.
+        match token.len() {
+            0..4 => free.iter_mut().zip(token).for_each(|(to, from)| *to = *from),
+            4..8 => copy_overlapping::<4>(free, token),
+            8..=16 => copy_overlapping::<8>(free, token),
+            _ => free.copy_from_slice(token),
+        }
     }
 
     #[inline(always)]
     fn put_byte(&mut self, space: bool, byte: u8) {
-        self.reserve(2);
-        self.bytes[self.len] = b' ';
-        self.len += usize::from(space);
-        self.bytes[self.len] = byte;
-        self.len += 1;
+        if self.len + 2 > self.bytes.len() {
+            self.grow(2);
+        }
+        let space = usize::from(space);
+        if let Some(free) = self.bytes.get_mut(self.len..).and_then(|free| free.first_chunk_mut::<2>()) {
+            free[0] = b' ';
+            free[space] = byte;
+            self.len += space + 1;
+        }
+    }
+}
+
+/// Copies at least `N` bytes, at most twice as many.
+#[inline(always)]
+fn copy_overlapping<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>()) {
+        *to = *from;
     }
 }
 
@@ -136,7 +166,6 @@ pub(super) struct Normalizer<'t, 'b, S> {
     sink: &'b mut S,
     last: Last,
     depth: u32,
-    lists: Lists,
     /// Where a sign began that belongs to the next number.
     sign: Option<usize>,
 }
@@ -146,17 +175,9 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
     #[inline(always)]
     pub(super) fn run(text: &'t [u8], mode: LexMode, buffer: &'b mut Buffer, sink: &'b mut S) {
         let scanner = Scanner::new(text, mode);
-        let mut this = Self {
-            text,
-            scanner,
-            buffer,
-            sink,
-            last: Last::Nothing,
-            depth: 0,
-            lists: Lists::default(),
-            sign: None,
-        };
+        let mut this = Self { text, scanner, buffer, sink, last: Last::Nothing, depth: 0, sign: None };
         this.buffer.len = 0;
+        this.buffer.lists.clear();
         loop {
             let token = this.scanner.next();
             match token.kind {
@@ -208,11 +229,11 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
                 return self.literal(token, LiteralKind::Null);
             }
         }
-        if !self.lists.is_empty() {
+        if !self.buffer.lists.is_empty() {
             self.word_in_list(token);
         }
         if self.last == Last::Values && token.bytes(self.text).eq_ignore_ascii_case(b"ROW") {
-            self.lists.push(ListKind::Rows, self.depth, self.buffer.len + 1);
+            self.buffer.lists.push(ListKind::Rows, self.depth, self.buffer.len + 1);
         }
         self.name(token, last);
     }
@@ -220,7 +241,7 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
     /// Some words end a list, or tell that it is none.
     fn word_in_list(&mut self, token: Token) {
         let word = token.bytes(self.text);
-        let Some(list) = self.lists.innermost() else { return };
+        let Some(list) = self.buffer.lists.innermost() else { return };
         let ends = match list.kind {
             ListKind::Rows => list.depth == self.depth && !word.eq_ignore_ascii_case(b"ROW"),
             ListKind::In => {
@@ -230,7 +251,7 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
             }
         };
         if ends {
-            self.lists.pop();
+            self.buffer.lists.pop();
         }
     }
 
@@ -252,11 +273,12 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
     #[inline(always)]
     fn maybe_sign(&mut self, token: Token) {
         let sign = matches!(token.bytes(self.text), b"-" | b"+");
-        if sign && matches!(self.last, Last::Open | Last::Comma | Last::Compare) {
-            if self.scanner.peek_token().kind == TokenKind::Number {
-                self.sign = Some(token.start);
-                return;
-            }
+        if sign
+            && matches!(self.last, Last::Open | Last::Comma | Last::Compare)
+            && self.scanner.peek_token().kind == TokenKind::Number
+        {
+            self.sign = Some(token.start);
+            return;
         }
         self.operator(token, Last::Operator);
     }
@@ -272,8 +294,8 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
         if list_word {
             let written = self.buffer.len;
             match last {
-                Last::In => self.lists.push(ListKind::In, self.depth, written),
-                _ => self.lists.push(ListKind::Rows, depth, written - 1),
+                Last::In => self.buffer.lists.push(ListKind::In, self.depth, written),
+                _ => self.buffer.lists.push(ListKind::Rows, depth, written - 1),
             }
         }
         self.last = Last::Open;
@@ -281,13 +303,13 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
 
     #[inline(always)]
     fn close(&mut self) {
-        if !self.lists.is_empty() {
+        if !self.buffer.lists.is_empty() {
             self.close_in_list();
         }
         self.buffer.put_byte(false, b')');
         self.depth = self.depth.saturating_sub(1);
         self.last = Last::Close;
-        if let Some(list) = self.lists.innermost()
+        if let Some(list) = self.buffer.lists.innermost()
             && list.kind == ListKind::Rows
             && list.depth == self.depth
         {
@@ -298,14 +320,14 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
 
     /// Ends the lists that this parenthesis closes.
     fn close_in_list(&mut self) {
-        while let Some(list) = self.lists.innermost()
+        while let Some(list) = self.buffer.lists.innermost()
             && list.depth >= self.depth
         {
             if list.kind == ListKind::In {
                 let verdict = list.end_element(&self.buffer.bytes[..self.buffer.len]);
                 self.apply(verdict);
             }
-            self.lists.pop();
+            self.buffer.lists.pop();
         }
     }
 
@@ -322,7 +344,7 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
     #[inline(always)]
     fn comma(&mut self) {
         let mut separates = false;
-        if let Some(list) = self.lists.innermost()
+        if let Some(list) = self.buffer.lists.innermost()
             && list.depth == self.depth
         {
             separates = true;
@@ -330,14 +352,14 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
                 let verdict = list.end_element(&self.buffer.bytes[..self.buffer.len]);
                 self.apply(verdict);
             } else if self.last != Last::Close {
-                self.lists.pop();
+                self.buffer.lists.pop();
                 separates = false;
             }
         }
         let separator = self.buffer.len;
         self.buffer.put_byte(false, b',');
         self.buffer.put_byte(false, b' ');
-        if separates && let Some(list) = self.lists.innermost() {
+        if separates && let Some(list) = self.buffer.lists.innermost() {
             list.next_element(separator, self.buffer.len);
         }
         self.last = Last::Comma;
@@ -353,7 +375,7 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
             TokenKind::UserVariable => self.name(token, Last::Variable),
             TokenKind::SystemVariable => self.name(token, Last::SystemVariable),
             TokenKind::Semicolon => {
-                self.lists.clear();
+                self.buffer.lists.clear();
                 self.buffer.put_byte(false, b';');
                 self.last = Last::Semicolon;
             }
@@ -377,6 +399,6 @@ impl<'t, 'b, S: Sink> Normalizer<'t, 'b, S> {
     fn hand_on(&mut self) {
         self.sink.piece(&self.buffer.bytes[..self.buffer.len]);
         self.buffer.len = 0;
-        self.lists.clear();
+        self.buffer.lists.clear();
     }
 }

@@ -89,7 +89,11 @@ fn the_mode_decides_what_is_a_string() {
         ("TRADITIONAL", false, false),
     ] {
         let mode = mode().with_sql_mode(sql_mode.as_bytes());
-        assert_eq!((mode.ansi_quotes, mode.no_backslash_escapes), (ansi_quotes, no_backslash_escapes), "{sql_mode}");
+        assert_eq!(
+            (mode.ansi_quotes, mode.no_backslash_escapes),
+            (ansi_quotes, no_backslash_escapes),
+            "{sql_mode}"
+        );
     }
 }
 
@@ -110,7 +114,11 @@ fn second_bytes_of_characters_are_no_quotes_and_no_escapes() {
     check(b"SELECT '\xBF', b", mode().with_charset(b"gbk"), "SELECT ?, b");
     // Names: `` ` `` may be a second byte.
     check(b"SELECT `\xBF\x60`, 'b'", mode().with_charset(b"gbk"), "SELECT `\u{FFFD}``, ?");
-    check(b"SELECT \xBF\x5C\xBF\x7C FROM t", mode().with_charset(b"gbk"), "SELECT \u{FFFD}\\\u{FFFD}| FROM t");
+    check(
+        b"SELECT \xBF\x5C\xBF\x7C FROM t",
+        mode().with_charset(b"gbk"),
+        "SELECT \u{FFFD}\\\u{FFFD}| FROM t",
+    );
     check(b"SELECT '\x81\x30\x81\x30\x5C'', b", mode().with_charset(b"gb18030"), "SELECT ?, b");
 }
 

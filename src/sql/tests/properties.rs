@@ -1,10 +1,12 @@
 //! Properties of random texts.
 
-use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_assume, prop_oneof, proptest};
+use proptest::prelude::{
+    Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_assume, prop_oneof, proptest,
+};
 
 use crate::sql::{
-    ClientCharset, Effects, LexMode, Server, analyze, fingerprint, kill_target, literal, literals, normalize, prepared_name,
-    savepoint_name, select_variables, set_assignments, split, use_schema,
+    ClientCharset, Effects, LexMode, Server, analyze, fingerprint, kill_target, literal, literals, normalize,
+    prepared_name, savepoint_name, select_variables, set_assignments, split, use_schema,
 };
 
 fn modes() -> impl Strategy<Value = LexMode> {
@@ -19,20 +21,124 @@ fn modes() -> impl Strategy<Value = LexMode> {
     ];
     let server =
         prop_oneof![Just(Server::MySql { version: 80_036 }), Just(Server::MariaDb { version: 101_106 })];
-    (any::<bool>(), any::<bool>(), charset, server).prop_map(|(ansi_quotes, no_backslash_escapes, charset, server)| {
-        LexMode { ansi_quotes, no_backslash_escapes, charset, server }
-    })
+    (any::<bool>(), any::<bool>(), charset, server).prop_map(
+        |(ansi_quotes, no_backslash_escapes, charset, server)| LexMode {
+            ansi_quotes,
+            no_backslash_escapes,
+            charset,
+            server,
+        },
+    )
 }
 
 /// Pieces of statements, whole and broken.
 const SOUP: &[&str] = &[
-    "SELECT", "select", "INSERT INTO", "t", "VALUES", "ROW", "IN", "(", "(", ")", ")", ",", ",", ";", ".", "SET", "=",
-    ":=", "<=", "<", "@a", "@", "@@", "@@global", "@'", "'", "\"", "`", "\\", "'a'", "\"b\"", "`c`", "''", "1", "-1",
-    ".5", "1e", "1.e", "0x", "0x4", "x'", "x'41'", "b'", "N'", "_utf8", "NULL", "\\N", "?", "-", "--", "-- ", "#", "/*",
-    "*/", "/*!", "/*!50000", "/*!99999", "/*M!", "/*+", "*", "/", "\n", " ", "\0", "\u{A0}", "é", "BEGIN", "END", "IF",
-    "CASE", "LOOP", "REPEAT", "FOR", "UPDATE", "CREATE", "PROCEDURE", "TABLE", "TEMPORARY", "EXPLAIN", "ANALYZE", "WITH",
-    "AS", "GET_LOCK", "LAST_INSERT_ID", "TRANSACTION", "NAMES", "ROLE", "PASSWORD", "STATEMENT", "SHOW", "KILL", "USE",
-    "FLUSH", "LOCK", "TABLES", "INTO", "OUTFILE", "LIMIT", "$", "$$", "$a$", "=-", "...", "~", "{", "\t",
+    "SELECT",
+    "select",
+    "INSERT INTO",
+    "t",
+    "VALUES",
+    "ROW",
+    "IN",
+    "(",
+    "(",
+    ")",
+    ")",
+    ",",
+    ",",
+    ";",
+    ".",
+    "SET",
+    "=",
+    ":=",
+    "<=",
+    "<",
+    "@a",
+    "@",
+    "@@",
+    "@@global",
+    "@'",
+    "'",
+    "\"",
+    "`",
+    "\\",
+    "'a'",
+    "\"b\"",
+    "`c`",
+    "''",
+    "1",
+    "-1",
+    ".5",
+    "1e",
+    "1.e",
+    "0x",
+    "0x4",
+    "x'",
+    "x'41'",
+    "b'",
+    "N'",
+    "_utf8",
+    "NULL",
+    "\\N",
+    "?",
+    "-",
+    "--",
+    "-- ",
+    "#",
+    "/*",
+    "*/",
+    "/*!",
+    "/*!50000",
+    "/*!99999",
+    "/*M!",
+    "/*+",
+    "*",
+    "/",
+    "\n",
+    " ",
+    "\0",
+    "\u{A0}",
+    "é",
+    "BEGIN",
+    "END",
+    "IF",
+    "CASE",
+    "LOOP",
+    "REPEAT",
+    "FOR",
+    "UPDATE",
+    "CREATE",
+    "PROCEDURE",
+    "TABLE",
+    "TEMPORARY",
+    "EXPLAIN",
+    "ANALYZE",
+    "WITH",
+    "AS",
+    "GET_LOCK",
+    "LAST_INSERT_ID",
+    "TRANSACTION",
+    "NAMES",
+    "ROLE",
+    "PASSWORD",
+    "STATEMENT",
+    "SHOW",
+    "KILL",
+    "USE",
+    "FLUSH",
+    "LOCK",
+    "TABLES",
+    "INTO",
+    "OUTFILE",
+    "LIMIT",
+    "$",
+    "$$",
+    "$a$",
+    "=-",
+    "...",
+    "~",
+    "{",
+    "\t",
 ];
 
 fn soup() -> impl Strategy<Value = Vec<u8>> {
@@ -43,7 +149,10 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
     ];
     let separator = prop_oneof![Just(""), Just(" ")];
     prop::collection::vec((piece, separator), 0..40).prop_map(|pieces| {
-        pieces.into_iter().flat_map(|(piece, separator)| [piece, separator.as_bytes().to_vec()].concat()).collect()
+        pieces
+            .into_iter()
+            .flat_map(|(piece, separator)| [piece, separator.as_bytes().to_vec()].concat())
+            .collect()
     })
 }
 
@@ -76,8 +185,37 @@ enum Piece {
 
 fn pieces() -> impl Strategy<Value = Vec<Piece>> {
     let fixed = [
-        "SELECT", "a", "b.c", "`d e`", "FROM", "t", "WHERE", "=", "<=", "<>", "AND", "IN", "(", ")", ",", "VALUES", "+ a",
-        "*", "f(", "@v", "@@session.x", ":=", "LIMIT", ";", "/*!50000 x */", "/*+ h(1) */", "||", "NOT", "ROW", "- a", "IS",
+        "SELECT",
+        "a",
+        "b.c",
+        "`d e`",
+        "FROM",
+        "t",
+        "WHERE",
+        "=",
+        "<=",
+        "<>",
+        "AND",
+        "IN",
+        "(",
+        ")",
+        ",",
+        "VALUES",
+        "+ a",
+        "*",
+        "f(",
+        "@v",
+        "@@session.x",
+        ":=",
+        "LIMIT",
+        ";",
+        "/*!50000 x */",
+        "/*+ h(1) */",
+        "||",
+        "NOT",
+        "ROW",
+        "- a",
+        "IS",
     ];
     let piece = prop_oneof![
         2 => prop::sample::select(fixed.to_vec()).prop_map(Piece::Fixed),
@@ -88,7 +226,10 @@ fn pieces() -> impl Strategy<Value = Vec<Piece>> {
 
 /// Numbers without a sign: whether a sign belongs to a number depends on what is before it.
 fn literal_text() -> impl Strategy<Value = &'static str> {
-    let all = ["1", "0.5", ".5", "1e10", "0x4D", "'a'", "''", "'it''s'", "'a\\'b'", "\"q\"", "x'41'", "b'1'", "N'n'", "?"];
+    let all = [
+        "1", "0.5", ".5", "1e10", "0x4D", "'a'", "''", "'it''s'", "'a\\'b'", "\"q\"", "x'41'", "b'1'",
+        "N'n'", "?",
+    ];
     prop::sample::select(all.to_vec())
 }
 

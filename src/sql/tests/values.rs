@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::sql::{
-    KillId, KillScope, LexMode, Literal, Target, kill_target, literal, prepared_name, savepoint_name,
+    KillId, KillScope, LexMode, Literal, kill_target, literal, prepared_name, savepoint_name,
     select_variables, set_assignments, use_schema,
 };
 
