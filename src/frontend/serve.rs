@@ -108,7 +108,11 @@ async fn alarm(guard: Arc<SessionGuard>, mut shutdown: watch::Receiver<Shutdown>
 /// The alarm is polled once and then only after a wake-up that brought no command: its waker is the
 /// task's and stays registered across waits, which saves two locks per statement. What rings while a
 /// statement runs is seen in the flags that [`run`] looks at before each wait.
-async fn wait(session: &mut Session, mut alarm: Pin<&mut impl Future<Output = ()>>, armed: &mut bool) -> Wake {
+async fn wait(
+    session: &mut Session,
+    mut alarm: Pin<&mut impl Future<Output = ()>>,
+    armed: &mut bool,
+) -> Wake {
     if session.holds_for_diagnostics() {
         return Box::pin(wait_lingering(session, alarm)).await;
     }
