@@ -1,6 +1,7 @@
 //! Command-line arguments of `dazzle`: one subcommand, one function.
 
 mod check;
+mod demo;
 mod serve;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Demo(demo::Demo),
     Serve(serve::Serve),
 }
 
@@ -26,6 +28,7 @@ enum Command {
 pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
     }
 }

@@ -365,13 +365,15 @@ pub async fn server_facts(user: &User, worker: WorkerId) -> Result<Arc<ServerFac
 /// version; waits for `patience` at most. A server that cannot be reached stays unknown.
 pub async fn learn_servers(snapshot: &Snapshot, worker: WorkerId, patience: Duration) {
     let deadline = Instant::now() + patience;
-    for user in snapshot.users() {
-        if user.backend.facts().is_some() {
+    for cluster in snapshot.topology.clusters() {
+        if cluster.primary.facts().is_some() {
             continue;
         }
+        let mut users = snapshot.users();
+        let Some(user) = users.find(|user| Arc::ptr_eq(&user.backend, &cluster.primary)) else { continue };
         let want = Want { worker, profile: Profile::PLAIN, state_key: 0, user: user.slot, deadline };
         if let Err(error) = user.pool.lease(&want).await {
-            debug!(server = user.backend.name(), %error, "server is not known yet");
+            debug!(cluster = cluster.name, %error, "server is not known yet");
         }
     }
 }

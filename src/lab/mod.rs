@@ -6,6 +6,7 @@
 mod account;
 mod certificates;
 mod dataset;
+pub mod demo;
 mod error;
 mod flavor;
 mod replication;

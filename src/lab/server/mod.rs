@@ -1,6 +1,6 @@
 //! One private server: its names, its files, and how to log in to it.
 
-mod port;
+pub(in crate::lab) mod port;
 mod process;
 
 use std::fmt;
