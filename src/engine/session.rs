@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::backend::pool::{Profile, UserSlot, Want, WorkerId};
+use crate::backend::pool::{Profile, Want, WorkerId};
 use crate::backend::{BackendError, Condition, Flavor, ServerFacts, ServerLease, SessionImage};
 use crate::engine::client::Client;
 use crate::engine::error::EngineError;
@@ -14,7 +14,7 @@ use crate::engine::facts::FactsCache;
 use crate::engine::pins::Pins;
 use crate::engine::prepared::Statements;
 use crate::engine::process::Engine;
-use crate::engine::snapshot::{Snapshot, User};
+use crate::engine::snapshot::{NOBODY, Snapshot, User};
 use crate::sql::{LexMode, Server};
 use crate::telemetry::{SessionGuard, WorkerMetrics};
 use crate::wire::{Capabilities, StatusFlags};
@@ -375,7 +375,7 @@ pub async fn learn_servers(snapshot: &Snapshot, worker: WorkerId, patience: Dura
             worker,
             profile: Profile::PLAIN,
             state_key: 0,
-            user: UserSlot(u32::MAX),
+            user: NOBODY,
             deadline,
         };
         if let Err(error) = pool.lease(&want).await {

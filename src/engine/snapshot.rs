@@ -22,6 +22,9 @@ pub struct Snapshot {
     slots: HashMap<String, UserSlot>,
 }
 
+/// The slot of leases that the proxy takes for itself, before the users': pools count by slot, densely.
+pub(crate) const NOBODY: UserSlot = UserSlot(0);
+
 /// A client identity with everything its sessions need.
 #[derive(Debug)]
 pub struct User {
@@ -46,7 +49,7 @@ impl Snapshot {
         let mut slots = previous.map(|snapshot| snapshot.slots.clone()).unwrap_or_default();
         let mut users = HashMap::new();
         for (name, settings) in &config.users {
-            let next = UserSlot(slots.len() as u32);
+            let next = UserSlot(slots.len() as u32 + 1);
             let slot = *slots.entry(name.clone()).or_insert(next);
             let cluster = topology.cluster(&settings.cluster);
             let pool = cluster
