@@ -191,7 +191,10 @@ impl BackendConn {
         self.stream.reset_sequence();
         let mut bytes = Vec::new();
         for command in commands {
-            frame(&mut bytes, 0, command);
+            match command.split_first() {
+                Some((&code::QUERY, text)) => frame(&mut bytes, 0, &query(text, self.capabilities)),
+                _ => frame(&mut bytes, 0, command),
+            };
         }
         let limit = self.exchange_timeout;
         let stream = &mut self.stream;
@@ -245,8 +248,7 @@ impl BackendConn {
         let before = self.condition;
         self.condition = Condition::Broken;
         self.stream.reset_sequence();
-        let mut command = vec![code::QUERY];
-        command.extend_from_slice(sql.as_bytes());
+        let command = query(sql.as_bytes(), self.capabilities);
         let limit = self.exchange_timeout;
         let stream = &mut self.stream;
         let answer = async {
@@ -364,6 +366,18 @@ impl Pooled for BackendConn {
             }
         }
     }
+}
+
+/// The payload of a COM_QUERY of our own. Where query attributes were agreed on, their number (none) and
+/// the number of sets of them (one) come first.
+fn query(sql: &[u8], capabilities: Capabilities) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(sql.len() + 3);
+    payload.push(code::QUERY);
+    if capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+        payload.extend_from_slice(&[0, 1]);
+    }
+    payload.extend_from_slice(sql);
+    payload
 }
 
 /// The statement that makes the server report what changes.

@@ -8,7 +8,9 @@ use crate::engine::relay::{Relay, RelayError, relay};
 use crate::engine::session::Session;
 use crate::engine::statement::is_whole;
 use crate::telemetry::PinReason;
-use crate::wire::{HEADER_BYTES, Header, OkPacket, ReplyKind, StatusFlags};
+use crate::wire::{
+    Capabilities, HEADER_BYTES, Header, OkPacket, ReplyKind, StateChange, StatusFlags, encode_state_change,
+};
 
 impl Session {
     fn ok(&self) -> OkPacket<'static> {
@@ -54,7 +56,11 @@ impl Session {
         self.state.warnings = 0;
         self.pins.end(PinReason::Warnings);
         self.mark_and_release();
-        Ok(self.client.send_ok(&self.ok()).await?)
+        let mut state = Vec::new();
+        if self.client.capabilities.has(Capabilities::SESSION_TRACK) {
+            encode_state_change(StateChange::Schema(&schema), &mut state);
+        }
+        Ok(self.client.send_ok(&OkPacket { state: &state, ..self.ok() }).await?)
     }
 
     /// COM_SET_OPTION: multi-statements on or off.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::backend::Flavor;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::prepared::unknown_statement;
@@ -47,7 +48,7 @@ impl Session {
             return Err(EngineError::refused(1835, "HY000", "Malformed communication packet."));
         };
         let Some(prepared) = self.statement(id) else {
-            return Err(unknown_statement(id, "mysqld_stmt_execute"));
+            return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_execute"));
         };
         if let Some(error) = prepared.failed.take() {
             return Err(EngineError::Refused(error));
@@ -80,6 +81,7 @@ impl Session {
         if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
             self.read_back(&text, &outcome).await?;
         }
+        self.learn_last_insert_id(statement, &outcome).await?;
         self.executed(id, outcome.status);
         self.settle(statement, &outcome);
         Ok(())
@@ -161,7 +163,10 @@ impl Session {
     pub async fn fetch(&mut self, header: Header, id: u32) -> Result<(), EngineError> {
         let (key, open) = match self.statement(id) {
             Some(statement) => (statement.key.clone(), statement.cursor),
-            None => return Err(unknown_statement(id, "mysqld_stmt_fetch")),
+            None => {
+                self.skip_command(header).await?;
+                return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_fetch"));
+            }
         };
         let reply_timeout = self.reply_timeout();
         let server_id = self
@@ -170,7 +175,9 @@ impl Session {
             .filter(|_| open)
             .and_then(|lease| lease.prepared.find(&key).map(|statement| statement.reply.id));
         let (Some(server_id), Some(lease)) = (server_id, self.lease.as_mut()) else {
-            let message = format!("The statement ({id}) has no open cursor.");
+            self.skip_command(header).await?;
+            let stop = if self.flavor() == Flavor::MySql { "." } else { "" };
+            let message = format!("The statement ({id}) has no open cursor{stop}");
             return Err(EngineError::refused(1421, "HY000", message));
         };
         let packet = self.client.stream.input.filled_mut();
@@ -190,7 +197,7 @@ impl Session {
             }
         };
         lease.answered(outcome.status);
-        self.state.status = outcome.status;
+        self.state.status = outcome.status.without(StatusFlags::OF_ONE_RESULT);
         if outcome.status.has(StatusFlags::LAST_ROW_SENT) || outcome.error.is_some() {
             if let Some(statement) = self.statement(id) {
                 statement.cursor = false;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use crate::backend::{PrepareReply, PreparedKey, SessionImage};
+use crate::backend::{Flavor, PrepareReply, PreparedKey, SessionImage};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::parameters::ParameterLayout;
@@ -62,7 +62,9 @@ impl Statements {
 }
 
 /// MySQL's error for an id that no statement has.
-pub(crate) fn unknown_statement(id: u32, command: &str) -> EngineError {
+pub(crate) fn unknown_statement(id: u32, flavor: Flavor, command: &str) -> EngineError {
+    // MySQL looks the statement up in one place for all commands.
+    let command = if flavor == Flavor::MySql { "mysql_stmt_precheck" } else { command };
     let message = format!("Unknown prepared statement handler ({id}) given to {command}");
     EngineError::refused(1243, "HY000", message)
 }
@@ -165,7 +167,7 @@ impl Session {
     pub(crate) async fn prepare_here(&mut self, id: u32) -> Result<u32, EngineError> {
         let statements = self.statements.as_ref();
         let Some(statement) = statements.and_then(|statements| statements.known.get(&id)) else {
-            return Err(unknown_statement(id, "mysqld_stmt_execute"));
+            return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_execute"));
         };
         let lease = self.lease.as_mut().expect("acquired just before");
         if let Some(known) = lease.prepared.find(&statement.key) {
@@ -191,7 +193,7 @@ impl Session {
         let attributes = self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
         let statements = self.statements.as_mut();
         let Some(statement) = statements.and_then(|statements| statements.known.get_mut(&id)) else {
-            return Err(unknown_statement(id, "mysqld_stmt_execute"));
+            return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_execute"));
         };
         let input = self.client.stream.input.filled_mut();
         let end = (HEADER_BYTES + header.length).min(input.len());
@@ -295,7 +297,7 @@ impl Session {
     pub async fn reset_statement(&mut self, id: u32) -> Result<(), EngineError> {
         let status = self.state.status;
         let Some(statement) = self.statement(id) else {
-            return Err(unknown_statement(id, "mysqld_stmt_reset"));
+            return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_reset"));
         };
         statement.failed = None;
         if statement.cursor || statement.long_data {

@@ -224,7 +224,7 @@ impl Relaying {
             None => self.fill_header(conn, client).await?,
         };
         let mut eof = Vec::with_capacity(5);
-        encode_eof(0, conn.status.without(StatusFlags::MORE_RESULTS), &mut eof);
+        encode_eof(0, conn.status.without(StatusFlags::OF_ONE_RESULT), &mut eof);
         let mut packet = Vec::with_capacity(9);
         frame(&mut packet, sequence.wrapping_add(self.scanner.shift()), &eof);
         self.staged.push(&packet);

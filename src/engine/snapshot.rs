@@ -46,7 +46,7 @@ impl Snapshot {
         let mut slots = previous.map(|snapshot| snapshot.slots.clone()).unwrap_or_default();
         let mut users = HashMap::new();
         for (name, settings) in &config.users {
-            let next = UserSlot(slots.len() as u32);
+            let next = UserSlot(slots.len() as u32 + 1);
             let slot = *slots.entry(name.clone()).or_insert(next);
             let cluster = topology.cluster(&settings.cluster);
             let pool = cluster

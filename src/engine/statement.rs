@@ -38,9 +38,9 @@ const UNCARRIED: [&str; 16] = [
     "debug",
 ];
 
-/// Reported by a server and read-only: MariaDB tells the GTID of each write. Nothing to carry over, and no
-/// reason to keep the connection.
-const READ_ONLY: &str = "last_gtid";
+/// Variables that MariaDB reports and nobody can set: they say what the connection did.
+const READ_ONLY: [&str; 6] =
+    ["error_count", "external_user", "in_transaction", "last_gtid", "proxy_user", "warning_count"];
 
 /// A statement on its way.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +134,7 @@ impl Session {
             // What stood behind the part that was read may have done anything.
             self.pin(PinReason::Unknown);
         }
+        self.learn_last_insert_id(statement, &outcome).await?;
         self.settle(statement, &outcome);
         Ok(())
     }
@@ -268,7 +269,7 @@ impl Session {
 
     /// After a reply: what the statement did to the session, and whether the connection is kept.
     pub(crate) fn settle(&mut self, statement: &Statement, outcome: &Outcome) {
-        self.state.status = outcome.status.without(StatusFlags::MORE_RESULTS);
+        self.state.status = outcome.status.without(StatusFlags::OF_ONE_RESULT);
         self.state.warnings = outcome.warnings;
         self.diagnostics = None;
         if !statement.effects.contains(Effects::DIAGNOSTICS) {
@@ -372,6 +373,29 @@ impl Session {
         Ok(())
     }
 
+    /// LAST_INSERT_ID(expression) in a query sets the value without a word in the reply. Asked for before
+    /// the connection may go; one that keeps the diagnostics of the statement is pinned instead.
+    pub(crate) async fn learn_last_insert_id(
+        &mut self,
+        statement: &Statement,
+        outcome: &Outcome,
+    ) -> Result<(), EngineError> {
+        if !statement.effects.contains(Effects::SETS_LAST_INSERT_ID) || outcome.row_count >= 0 {
+            return Ok(());
+        }
+        if outcome.warnings > 0 || outcome.error.is_some() {
+            self.pin(PinReason::SessionVariable);
+            return Ok(());
+        }
+        let Some(lease) = self.lease.as_mut() else { return Ok(()) };
+        let rows = lease.ask("SELECT LAST_INSERT_ID()").await?;
+        let value = rows.first().and_then(|row| row.first()).cloned().flatten().unwrap_or_default();
+        if let Some(value) = str::from_utf8(&value).ok().and_then(|value| value.parse().ok()) {
+            self.state.last_insert_id = value;
+        }
+        Ok(())
+    }
+
     /// LAST_INSERT_ID() is the session's own, whoever used the connection before.
     async fn adopt_last_insert_id(&mut self, statement: &Statement) -> Result<(), EngineError> {
         if !statement.effects.contains(Effects::READS_LAST_INSERT_ID) {
@@ -390,9 +414,9 @@ impl Session {
 fn is_carried(name: &str) -> bool {
     // It follows from collation_connection, which is read back.
     name != "character_set_connection"
-        && name != READ_ONLY
         && !name.starts_with("session_track")
         && !UNCARRIED.contains(&name)
+        && !READ_ONLY.contains(&name)
 }
 
 fn is_word(name: &str) -> bool {

@@ -36,6 +36,20 @@ impl StatusFlags {
     /// MariaDB: `sql_mode` holds ANSI_QUOTES.
     pub const ANSI_QUOTES: Self = Self(32768);
 
+    /// Flags that tell about one result, not about the session.
+    pub const OF_ONE_RESULT: Self = Self(
+        Self::MORE_RESULTS.0
+            | Self::NO_GOOD_INDEX.0
+            | Self::NO_INDEX.0
+            | Self::CURSOR_EXISTS.0
+            | Self::LAST_ROW_SENT.0
+            | Self::DB_DROPPED.0
+            | Self::METADATA_CHANGED.0
+            | Self::QUERY_WAS_SLOW.0
+            | Self::PS_OUT_PARAMS.0
+            | Self::SESSION_STATE_CHANGED.0,
+    );
+
     /// Whether every flag of `other` is set.
     #[must_use]
     pub const fn has(self, other: Self) -> bool {

@@ -1,0 +1,118 @@
+//! The same story for clients of every kind: old and new capabilities, compression, TLS, unix sockets.
+
+use dazzle::lab::Flavor;
+use dazzle::wire::{Capabilities, Writer, code};
+
+use crate::support::{At, Conn, Login, Parameter, compare_with, proxy};
+
+/// A bit of everything.
+async fn script(conn: &mut Conn) {
+    for sql in [
+        "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, a INT, b TEXT)",
+        "INSERT INTO t (a, b) VALUES (1, 'x'), (2, REPEAT('y', 100000)), (3, NULL)",
+        "UPDATE t SET a = 1 WHERE a = 1",
+        "UPDATE t SET a = 5 WHERE a < 3",
+        "SELECT * FROM t",
+        "SELECT * FROM t WHERE a = 99",
+        "SELECT * FROM nowhere",
+        "SET time_zone = '+01:00'",
+        "USE mysql",
+        "SET NAMES latin1",
+        "SELECT 'a', DATABASE()",
+        "SET autocommit = 0",
+        "SELECT 1",
+        "SET autocommit = 1",
+        "SELECT 1/0",
+        "SHOW WARNINGS",
+        "CREATE PROCEDURE it_clients.p() BEGIN SELECT 1; SELECT 2; END",
+        "CALL it_clients.p()",
+        "DROP PROCEDURE it_clients.p",
+    ] {
+        conn.query(sql).await;
+    }
+    let id = conn.prepare("SELECT *, ? FROM it_clients.t").await.unwrap();
+    conn.execute(id, &[Parameter::int(3)]).await;
+    conn.execute_with(id, 1, &[Parameter::int(3)], true).await;
+    conn.fetch(id, 5).await;
+}
+
+both! {
+    async fn of_every_kind(server) {
+        type Client = (&'static str, fn(Login) -> Login);
+        let both: [Client; 11] = [
+            ("without DEPRECATE_EOF", |login| login.without(Capabilities::DEPRECATE_EOF)),
+            ("without SESSION_TRACK", |login| login.without(Capabilities::SESSION_TRACK)),
+            ("of long ago", |login| {
+                login.without(
+                    Capabilities::DEPRECATE_EOF
+                        | Capabilities::SESSION_TRACK
+                        | Capabilities::CONNECT_ATTRS
+                        | Capabilities::PLUGIN_AUTH_LENENC,
+                )
+            }),
+            ("without MULTI_STATEMENTS", |login| login.without(Capabilities::MULTI_STATEMENTS)),
+            ("FOUND_ROWS", |login| login.with(Capabilities::FOUND_ROWS)),
+            ("IGNORE_SPACE", |login| login.with(Capabilities::IGNORE_SPACE)),
+            ("zlib", |login| login.with(Capabilities::COMPRESS)),
+            ("TLS", Login::tls),
+            ("zlib over TLS", |login| login.with(Capabilities::COMPRESS).tls()),
+            ("unix", |login| Login { at: At::Unix("".into()), ..login }),
+            ("latin1", |login| Login { collation: 8, ..login }),
+        ];
+        let mysql: [Client; 1] = [("zstd", |login| login.with(Capabilities::ZSTD))];
+        let own = if server.flavor() == Flavor::MySql { &mysql[..] } else { &[] };
+        for (name, client) in both.iter().chain(own) {
+            eprintln!("{name}");
+            compare_with(server, "it_clients", client, script).await;
+        }
+    }
+
+    async fn ignored_spaces(server) {
+        let client = |login: Login| login.with(Capabilities::IGNORE_SPACE);
+        compare_with(server, "it_spaces", client, async |conn| {
+            conn.query("SELECT COUNT (*) FROM (SELECT 1) d").await;
+            conn.query("SELECT @@sql_mode LIKE '%IGNORE_SPACE%'").await;
+            conn.command(&[code::RESET_CONNECTION]).await;
+            conn.query("SELECT COUNT (*) FROM (SELECT 1) d").await;
+        }).await;
+    }
+
+    async fn query_attributes(server) {
+        if server.flavor() == Flavor::MariaDb {
+            return;
+        }
+        proxy(server).await;
+        let client = |login: Login| login.with(Capabilities::QUERY_ATTRIBUTES);
+        compare_with(server, "it_attributes", client, async |conn| {
+            conn.query("SELECT mysql_query_attribute_string('color')").await;
+            for value in [&b"red"[..], b"", b"/* not SQL */ '"] {
+                let mut payload = vec![code::QUERY, 1, 1, 0, 1];
+                payload.put_u16(0xFE);
+                payload.put_lenenc_bytes(b"color");
+                payload.put_lenenc_bytes(value);
+                payload.extend_from_slice(b"SELECT mysql_query_attribute_string('color') AS c");
+                conn.command(&payload).await;
+            }
+            let id = conn.prepare("SELECT ?, mysql_query_attribute_string('size')").await.unwrap();
+            for flags in [0x08, 0x00] {
+                let mut payload = vec![code::STMT_EXECUTE];
+                payload.put_u32(id);
+                payload.push(flags);
+                payload.put_u32(1);
+                let count = if flags == 0 { 1 } else { 2 };
+                payload.extend_from_slice(&[count, 0, 1]);
+                payload.put_u16(0x08);
+                payload.put_lenenc_bytes(b"");
+                if count == 2 {
+                    payload.put_u16(0xFE);
+                    payload.put_lenenc_bytes(b"size");
+                }
+                payload.put_u64(42);
+                if count == 2 {
+                    payload.put_lenenc_bytes(b"XL");
+                }
+                conn.command(&payload).await;
+            }
+        }).await;
+    }
+}

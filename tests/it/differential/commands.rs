@@ -1,0 +1,120 @@
+//! Commands other than statements.
+
+use dazzle::wire::auth::ClientAuth;
+use dazzle::wire::handshake::{ChangeUser, ConnectAttributes};
+use dazzle::wire::{Capabilities, code};
+
+use crate::support::{Conn, PASSWORD, Reply, USER, compare, compare_with};
+
+/// COM_CHANGE_USER of the usual account with `password`; whether it was accepted.
+async fn change_user(conn: &mut Conn, password: &str, schema: Option<&str>) -> Result<(), u16> {
+    let mut auth = ClientAuth::new(password.to_owned().into(), conn.stream.socket().is_secure());
+    let (plugin, auth_response) =
+        auth.first_response(&conn.greeting.plugin, &conn.greeting.scramble).unwrap();
+    let change = ChangeUser {
+        user: USER.to_owned(),
+        auth_response,
+        database: schema.map(str::to_owned),
+        collation: Some(45),
+        plugin: Some(plugin.to_owned()),
+        attributes: ConnectAttributes::new(),
+    };
+    let mut payload = Vec::new();
+    change.encode(conn.capabilities, &mut payload);
+    conn.send(&payload).await;
+    let outcome = conn.prove(&mut auth).await.map_err(|error| error.code());
+    conn.note(&format!("CHANGE USER {outcome:?}"), &Reply::default());
+    outcome
+}
+
+both! {
+    async fn schemas_pings_and_options(server) {
+        compare(server, "it_commands", async |conn| {
+            for payload in [
+                &[code::PING][..],
+                b"\x02mysql",
+                b"\x02nowhere",
+                b"\x02",
+                b"\x02it_commands",
+                &[code::SET_OPTION, 1, 0],
+            ] {
+                conn.command(payload).await;
+            }
+            conn.query("SELECT DATABASE()").await;
+            conn.query("SELECT 1; SELECT 2").await;
+            conn.command(&[code::SET_OPTION, 0, 0]).await;
+            conn.query("SELECT 1; SELECT 2").await;
+            conn.command(&[code::SET_OPTION, 7, 0]).await;
+            conn.query("SELECT 'alive'").await;
+        }).await;
+    }
+
+    async fn unknown_commands_are_1047_and_the_session_goes_on(server) {
+        let proxy = crate::support::proxy(server).await;
+        let mut conn = proxy.connect().await;
+        for command in [0x00, 0x05, 0x06, 0x0B, 0x0F, 0x10, 0x12, 0x13, 0x14, 0x15, 0x1D, 0x1E, 0x30, 0x7F, 0xFF] {
+            let reply = conn.command(&[command, b'x']).await;
+            assert_eq!(reply.error(), Some(1047), "{command:#04x}: {reply:?}");
+        }
+        assert_eq!(conn.value("SELECT 'alive'").await, "alive");
+    }
+
+    async fn a_table_s_fields(server) {
+        for flags in [Capabilities::NONE, Capabilities::DEPRECATE_EOF] {
+            compare_with(server, "it_fields", |login| login.without(flags), async |conn| {
+                conn.ok("CREATE TABLE t (a INT NOT NULL DEFAULT 5, b VARCHAR(20), abc DATE)").await;
+                for payload in [&b"\x04t\0"[..], b"\x04t\0a%", b"\x04t\0zzz", b"\x04nowhere\0"] {
+                    conn.send(payload).await;
+                    let mut reply = Reply::default();
+                    conn.rows(&[], &mut reply).await.unwrap();
+                    conn.note(&format!("FIELDS {}", payload.escape_ascii()), &reply);
+                }
+                conn.query("SELECT 'alive'").await;
+            }).await;
+        }
+    }
+
+    async fn statistics_are_a_text(server) {
+        let proxy = crate::support::proxy(server).await;
+        let mut conn = proxy.connect().await;
+        conn.send(&[code::STATISTICS]).await;
+        let text = conn.packet().await;
+        assert!(text.starts_with(b"Uptime: "), "{}", text.escape_ascii());
+        conn.ok("SELECT 1").await;
+    }
+
+    async fn a_reset_forgets_the_session(server) {
+        compare(server, "it_reset", async |conn| {
+            conn.ok("CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT)").await;
+            let id = conn.prepare("SELECT 5").await.unwrap();
+            conn.ok("SET @a = 1, sql_mode = 'ANSI', time_zone = '+05:00', autocommit = 0").await;
+            conn.ok("SET NAMES latin1").await;
+            conn.ok("CREATE TEMPORARY TABLE tt (a INT)").await;
+            conn.ok("INSERT INTO t VALUES ()").await;
+            conn.command(&[code::RESET_CONNECTION]).await;
+            for sql in [
+                "SELECT @a, @@sql_mode, @@time_zone, @@autocommit, @@character_set_client, DATABASE()",
+                "SELECT LAST_INSERT_ID()",
+                "SELECT * FROM tt",
+                "SELECT COUNT(*) FROM t",
+            ] {
+                conn.query(sql).await;
+            }
+            conn.execute(id, &[]).await;
+            conn.query("SELECT 'alive'").await;
+        }).await;
+    }
+
+    async fn the_user_changes(server) {
+        compare(server, "it_change", async |conn| {
+            conn.ok("SET @a = 1, sql_mode = 'ANSI'").await;
+            assert_eq!(change_user(conn, PASSWORD, Some("it_change")).await, Ok(()));
+            conn.query("SELECT @a, @@sql_mode, DATABASE(), CURRENT_USER()").await;
+            assert_eq!(change_user(conn, PASSWORD, None).await, Ok(()));
+            conn.query("SELECT DATABASE()").await;
+            conn.query("SELECT * FROM t").await;
+            assert_eq!(change_user(conn, "wrong", None).await, Err(1045));
+            assert!(conn.try_packet().await.is_err(), "a failed change ends the connection");
+        }).await;
+    }
+}

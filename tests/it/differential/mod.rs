@@ -1,0 +1,8 @@
+//! Nothing a client sees tells whether it talks to the server or to the proxy.
+
+mod bulk;
+mod clients;
+mod commands;
+mod prepared;
+mod text;
+mod types;

@@ -1,0 +1,11 @@
+//! Integration tests: the proxy as a process, in front of real MariaDB and real MySQL.
+//!
+//! Every story runs against both servers. Most share one server and one proxy of each flavor; those that need
+//! a configuration of their own start a proxy, and those that kill or freeze a server start that, too.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[macro_use]
+mod support;
+
+mod differential;
