@@ -5,6 +5,7 @@ mod commands;
 mod error;
 mod execute;
 mod facts;
+mod kill;
 mod local;
 mod parameters;
 mod pins;

@@ -50,6 +50,8 @@ pub struct Session {
     pub(crate) statements: Option<Box<Statements>>,
     /// The reply to SHOW WARNINGS, kept when the connection had to be given up before the client asked.
     pub(crate) diagnostics: Option<Box<[u8]>>,
+    /// KILL came while a statement ran: whoever waits for it must begin to wait anew.
+    pub alarm_rung: bool,
 }
 
 /// Session state as a value.
@@ -163,6 +165,7 @@ impl Session {
             pins: Pins::default(),
             statements: None,
             diagnostics: None,
+            alarm_rung: false,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::backend::{Condition, ServerLease, parting_error};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
+use crate::engine::kill::{Running, killable};
 use crate::engine::relay::{Changes, Outcome, Relay, RelayError, relay};
 use crate::engine::session::Session;
 use crate::engine::streaming::stream_command;
@@ -262,7 +263,14 @@ impl Session {
         } else {
             stream_command(lease, client, sending.header).await?;
         }
-        let outcome = relay(lease, client, sending.relay).await?;
+        let running = Running { pool: &self.user.pool, worker: self.worker.id, thread_id: lease.thread_id() };
+        let (result, killed) = killable(relay(lease, client, sending.relay), &self.guard, running).await;
+        self.alarm_rung |= killed;
+        if matches!(result, Err(RelayError::Gone)) {
+            // Nobody waits for the answer any more; the server should not work for it either.
+            drop(running.kill());
+        }
+        let outcome = result?;
         lease.answered(outcome.status);
         Ok(outcome)
     }

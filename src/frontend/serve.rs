@@ -40,7 +40,13 @@ pub(crate) struct Context {
 pub(crate) async fn run(mut session: Session, mut context: Context) {
     let mut alarm = pin!(alarm(Arc::clone(&session.guard), context.frontend.engine.shutdown()));
     let mut armed = false;
+    let mut stage = Shutdown::Not;
     loop {
+        let now = context.frontend.engine.stage();
+        if std::mem::take(&mut session.alarm_rung) || std::mem::replace(&mut stage, now) != now {
+            alarm.set(self::alarm(Arc::clone(&session.guard), context.frontend.engine.shutdown()));
+            armed = false;
+        }
         if session.guard.take_kill() == Some(Kill::Connection) || must_end(&mut session, &context).await {
             break;
         }

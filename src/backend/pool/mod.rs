@@ -112,6 +112,11 @@ impl<C: Connect> Pool<C> {
         self.state.lock().size.queue_timeout
     }
 
+    /// What makes its connections; for one that is not to be the pool's.
+    pub const fn connector(&self) -> &C {
+        &self.connector
+    }
+
     /// Its numbers now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

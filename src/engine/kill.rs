@@ -1,0 +1,80 @@
+//! Ending a statement that runs on a server: KILL QUERY over a connection of its own.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use crate::backend::pool::{Connect, Pooled, Profile, WorkerId};
+use crate::backend::{BackendError, ServerPool};
+use crate::telemetry::{SessionGuard, spawn};
+
+/// For connecting and killing together; a server that takes longer is left to its own devices.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whom to kill, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running<'a> {
+    pub(crate) pool: &'a Arc<ServerPool>,
+    pub(crate) worker: WorkerId,
+    /// The server's id of the connection that runs the statement.
+    pub(crate) thread_id: u32,
+}
+
+impl Running<'_> {
+    /// Kills the statement, in a task of its own; the handle tells when it is over. The connection used
+    /// is not one of the pool's: a full pool is when this matters most.
+    pub(crate) fn kill(self) -> JoinHandle<()> {
+        let Self { worker, thread_id, .. } = self;
+        let pool = Arc::clone(self.pool);
+        spawn("kill", async move {
+            let exchange = async {
+                let mut conn = pool.connector().connect(Profile::PLAIN, worker).await?;
+                let killed = conn.ask(&format!("KILL QUERY {thread_id}")).await;
+                conn.close().await;
+                killed
+            };
+            match timeout(KILL_TIMEOUT, exchange).await {
+                Ok(Ok(_)) => debug!(thread_id, "statement killed"),
+                // 1094: it ended by itself meanwhile.
+                Ok(Err(BackendError::Server(packet))) if packet.code == 1094 => {}
+                Ok(Err(error)) => warn!(thread_id, %error, "statement could not be killed"),
+                Err(_) => warn!(thread_id, "statement could not be killed in time"),
+            }
+        })
+    }
+}
+
+/// Runs an exchange with a server to its end, and kills the statement there when KILL names this session
+/// meanwhile. The exchange goes on until the server has answered, and this returns only when the KILL is
+/// over as well: one that comes late must not hit the statement of whoever gets the connection next.
+///
+/// The wake-up comes through the session's alarm, whose waker is this task's.
+pub(crate) async fn killable<F: Future>(
+    exchange: F,
+    guard: &SessionGuard,
+    running: Running<'_>,
+) -> F::Output {
+    let mut exchange = pin!(exchange);
+    let mut killing: Option<JoinHandle<()>> = None;
+    let output = std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = exchange.as_mut().poll(cx) {
+            return Poll::Ready(output);
+        }
+        if killing.is_none() && guard.take_kill().is_some() {
+            killing = Some(running.kill());
+        }
+        Poll::Pending
+    })
+    .await;
+    let killed = killing.is_some();
+    if let Some(killing) = killing {
+        // A panic there has been logged; there is nothing to wait for then.
+        let _ = killing.await;
+    }
+    (output, killed)
+}
