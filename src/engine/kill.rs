@@ -53,12 +53,13 @@ impl Running<'_> {
 /// meanwhile. The exchange goes on until the server has answered, and this returns only when the KILL is
 /// over as well: one that comes late must not hit the statement of whoever gets the connection next.
 ///
-/// The wake-up comes through the session's alarm, whose waker is this task's.
+/// The wake-up comes through the session's alarm, whose waker is this task's. Also returns whether KILL
+/// came: the alarm has rung then and must be set anew.
 pub(crate) async fn killable<F: Future>(
     exchange: F,
     guard: &SessionGuard,
     running: Running<'_>,
-) -> F::Output {
+) -> (F::Output, bool) {
     let mut exchange = pin!(exchange);
     let mut killing: Option<JoinHandle<()>> = None;
     let output = std::future::poll_fn(|cx| {
