@@ -22,12 +22,19 @@ impl Session {
             self.kill_statement(text).await?;
             return Ok(true);
         }
-        // The connection that ran the last statement is still here: it knows best.
-        if self.is_bound() {
-            return Ok(false);
-        }
         let text = text.trim_ascii();
         let text = text.strip_suffix(b";").unwrap_or(text).trim_ascii_end();
+        if is_call(text, b"CONNECTION_ID") {
+            // The id of the greeting, which KILL takes; a server would tell its own.
+            let id = self.guard.id().to_string();
+            self.send_integer(text[6..].trim_ascii(), &id).await?;
+            return Ok(true);
+        }
+        let asks = Effects::DIAGNOSTICS | Effects::FOUND_ROWS | Effects::ROW_COUNT;
+        // The connection that ran the last statement may still be here: then it knows best.
+        if self.is_bound() || !effects.intersects(asks) {
+            return Ok(false);
+        }
         if effects.contains(Effects::DIAGNOSTICS) {
             return self.answer_diagnostics(text).await;
         }

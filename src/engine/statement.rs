@@ -437,7 +437,13 @@ fn lost(error: std::io::Error) -> RelayError {
 
 /// Effects with which a statement may have to be answered here, not by a server.
 fn needs_care(effects: Effects) -> bool {
-    effects.intersects(Effects::KILL | Effects::DIAGNOSTICS | Effects::FOUND_ROWS | Effects::ROW_COUNT)
+    effects.intersects(
+        Effects::KILL
+            | Effects::DIAGNOSTICS
+            | Effects::FOUND_ROWS
+            | Effects::ROW_COUNT
+            | Effects::READS_CONNECTION_ID,
+    )
 }
 
 /// Whether the client's command has been read whole: it can then be sent again.

@@ -13,7 +13,7 @@ const SPIN: Duration = Duration::from_millis(80);
 const PLAIN_LINE: Duration = Duration::from_secs(5);
 
 const SPINNER: &str = "  {spinner:.cyan} {prefix:<9} {wide_msg}";
-const BAR: &str = "  {spinner:.cyan} {prefix:<9} {bar:24.cyan/black.bright} {wide_msg}";
+const BAR: &str = "  {spinner:.cyan} {prefix:<9} {bar:14.cyan/black.bright} {wide_msg}";
 
 /// Standard output.
 #[derive(Debug)]

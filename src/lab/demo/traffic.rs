@@ -149,8 +149,8 @@ fn progress(tally: &Tally, census: &Census, options: &DemoOptions, began: Instan
     let numbers = tally.read();
     let seconds = began.elapsed().as_secs_f64().max(0.001);
     format!(
-        "{:>6} statements/s over {} of {} server connections, {} errors",
-        HumanCount((numbers.statements() as f64 / seconds) as u64).to_string(),
+        "{} statements/s over {}/{} connections, {} errors",
+        HumanCount((numbers.statements() as f64 / seconds) as u64),
         census.server_connections(),
         options.pool,
         HumanCount(numbers.errors)
