@@ -1,6 +1,7 @@
 //! What the stories are told with: servers, proxies, clients.
 
 mod client;
+mod packets;
 mod pair;
 mod proxy;
 mod reply;

@@ -85,7 +85,8 @@ impl Setup {
     }
 
     fn yaml(&self, port: u16, http: u16, dir: &Path) -> String {
-        let indented = |lines: &[String]| lines.iter().map(|line| format!("    {line}\n")).collect::<String>();
+        let indented =
+            |lines: &[String]| lines.iter().map(|line| format!("    {line}\n")).collect::<String>();
         let users: String = self.users.iter().map(|line| format!("  {line}\n")).collect();
         format!(
             "listeners:\n  - address: 127.0.0.1:{port}\n{}  - address: {}/d.sock\n\

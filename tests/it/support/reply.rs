@@ -107,7 +107,12 @@ impl Part {
             let ok = OkPacket::parse(end).unwrap();
             (ok.warnings, ok.status)
         };
-        Self::Rows { columns: columns.iter().map(|column| column_name(column)).collect(), rows, status, warnings }
+        Self::Rows {
+            columns: columns.iter().map(|column| column_name(column)).collect(),
+            rows,
+            status,
+            warnings,
+        }
     }
 }
 
