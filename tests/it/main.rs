@@ -9,4 +9,7 @@
 mod support;
 
 mod differential;
+mod failures;
 mod leaks;
+mod limits;
+mod process;

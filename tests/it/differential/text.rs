@@ -89,7 +89,6 @@ both! {
                 "SELECT 1/0, CAST('x' AS SIGNED)",
                 "SHOW WARNINGS",
                 "SELECT 1",
-                "SHOW WARNINGS",
                 "SELECT * FROM nowhere",
                 "SHOW WARNINGS",
                 "DROP TABLE IF EXISTS nowhere",

@@ -21,8 +21,6 @@ use crate::support::{PASSWORD, USER};
 
 /// Nothing a peer does takes longer.
 pub(crate) const PEER_MAX: Duration = Duration::from_secs(30);
-/// No reply of a story is larger.
-pub(crate) const REPLY_BYTES_MAX: u64 = 64 << 20;
 
 /// Where a server or a proxy is reached.
 #[derive(Clone, Debug)]
@@ -184,7 +182,7 @@ async fn start_tls(
 #[derive(Debug)]
 pub(crate) enum LoginError {
     /// An ERR packet.
-    Refused(u16, String),
+    Refused(u16, #[expect(dead_code, reason = "shown by Debug")] String),
     /// The connection failed or was closed.
     Broken(#[expect(dead_code, reason = "shown by Debug")] Broken),
 }
@@ -257,11 +255,6 @@ impl Conn {
                 }
             }
         }
-    }
-
-    /// What `KILL` and the list of sessions call it.
-    pub(crate) fn id(&self) -> u32 {
-        self.greeting.connection_id
     }
 
     /// Sends a command and nothing more.

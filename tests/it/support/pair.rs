@@ -52,7 +52,7 @@ pub(crate) async fn compare_with(
 
 /// Without what may differ: flags of the EOF after the columns, which a server sends before it knows how the
 /// statement goes and the proxy between two packets; SESSION_STATE_CHANGED where nothing is said to have
-/// changed; the order of the changes, which on MariaDB is that of a hash table.
+/// changed; whether a statement was slow; the order of the changes, which on MariaDB is that of a hash table.
 fn normal(reply: &Reply) -> Reply {
     let packets = reply.packets.iter().map(|packet| match packet[..] {
         [0xFE, _, _, _, _] => [&packet[..3], &[0, 0]].concat(),
@@ -83,9 +83,11 @@ fn normal_column(packet: &[u8]) -> Vec<u8> {
 fn normal_ok(packet: &[u8]) -> Vec<u8> {
     // Rows of binary results start with 0x00, too; they are left as they are.
     let Ok(ok) = OkPacket::parse(packet) else { return packet.to_vec() };
-    if !ok.status.has(StatusFlags::SESSION_STATE_CHANGED) {
+    let slow = ok.status.has(StatusFlags::QUERY_WAS_SLOW);
+    if !slow && !ok.status.has(StatusFlags::SESSION_STATE_CHANGED) {
         return packet.to_vec();
     }
+    let ok = OkPacket { status: ok.status.without(StatusFlags::QUERY_WAS_SLOW), ..ok };
     let changes: Result<Vec<_>, _> = StateChanges::new(ok.state).collect();
     let Ok(mut changes) = changes else { return packet.to_vec() };
     changes.sort_by_key(|change| format!("{change:?}"));

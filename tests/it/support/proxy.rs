@@ -163,6 +163,13 @@ impl Proxy {
         &self.dir
     }
 
+    /// Starts it again in the same folder, after its end.
+    pub(crate) fn start_again(&self) -> Self {
+        let setup = Mutex::new(self.setup.lock().unwrap().clone());
+        let child = Mutex::new(spawn(&self.dir));
+        Self { setup, port: self.port, http: self.http, dir: self.dir.clone(), child }
+    }
+
     /// The usual login.
     pub(crate) fn login(&self) -> Login {
         Login::new(self.at())
