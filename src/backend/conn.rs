@@ -256,7 +256,9 @@ impl BackendConn {
             read_rows(stream).await
         };
         let result = timeout(limit, answer).await.map_err(|_| BackendError::Timeout("an internal query"))?;
-        self.after(before, result)
+        let (answer, status) = self.after(before, result)?;
+        self.status = status;
+        Ok(answer)
     }
 
     /// Back to the state after the login, whatever the session held; the schema stays.
@@ -412,12 +414,12 @@ pub struct ResultSet {
 }
 
 /// Reads one result set, or the OK of a statement without one.
-async fn read_rows(stream: &mut PacketStream) -> Result<ResultSet, BackendError> {
+async fn read_rows(stream: &mut PacketStream) -> Result<(ResultSet, StatusFlags), BackendError> {
     let mut answer = ResultSet::default();
     let first = stream.read_payload(ANSWER_BYTES_MAX).await?;
     if matches!(first.first(), Some(0x00 | 0xFF)) {
-        expect_ok(&first)?;
-        return Ok(answer);
+        let status = expect_ok(&first)?;
+        return Ok((answer, status));
     }
     for _ in 0..Reader::new(&first).lenenc()? {
         answer.columns.push(stream.read_payload(ANSWER_BYTES_MAX).await?);
@@ -427,8 +429,8 @@ async fn read_rows(stream: &mut PacketStream) -> Result<ResultSet, BackendError>
         let payload = stream.read_payload(ANSWER_BYTES_MAX).await?;
         bytes += payload.len() as u64;
         if matches!(payload.first(), Some(0xFE | 0xFF)) {
-            expect_ok(&payload)?;
-            return Ok(answer);
+            let status = expect_ok(&payload)?;
+            return Ok((answer, status));
         }
         if bytes > ANSWER_BYTES_MAX {
             return Err(BackendError::Malformed(Malformed("answer of an internal query is too large")));

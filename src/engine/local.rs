@@ -88,7 +88,8 @@ impl Session {
     async fn clear_diagnostics(&mut self) -> Result<(), EngineError> {
         self.acquire(tokio::time::Instant::now()).await?;
         if let Some(lease) = self.lease.as_mut() {
-            lease.ask("DO 0").await?;
+            // MariaDB keeps old diagnostics over statements on one level and without tables.
+            lease.ask("SELECT 1 FROM (SELECT 1) AS d").await?;
         }
         Ok(())
     }
@@ -97,6 +98,9 @@ impl Session {
     pub async fn save_diagnostics(&mut self) -> Result<(), EngineError> {
         let Some(lease) = self.lease.as_mut() else { return Ok(()) };
         let rows = lease.ask_payloads("SHOW WARNINGS").await?;
+        // An ERR says nothing about the transaction that the statements before it may have begun; this reply does.
+        let status = lease.status;
+        self.state.status = status.without(StatusFlags::OF_ONE_RESULT);
         self.diagnostics = Some(self.frame_rows(&rows).into());
         self.pins.end(PinReason::Warnings);
         self.mark_and_release();

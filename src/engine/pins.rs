@@ -74,10 +74,12 @@ impl Pins {
     }
 
     /// Whether a reason holds that ends by itself but leaves something in the server's session until it
-    /// does: a cursor, collected long data, characteristics of the next transaction, a savepoint.
+    /// does: a cursor, collected long data, characteristics of the next transaction, a savepoint; diagnostics,
+    /// because after an error nobody knows whether a transaction is open.
     #[must_use]
     pub const fn has_passing_state(self) -> bool {
-        self.has(PinReason::NextTransaction)
+        self.has(PinReason::Warnings)
+            || self.has(PinReason::NextTransaction)
             || self.has(PinReason::Savepoint)
             || self.has(PinReason::Cursor)
             || self.has(PinReason::LongData)

@@ -55,7 +55,9 @@ pub struct Changes {
     pub variables: Vec<(Box<str>, Box<[u8]>)>,
     /// The default schema.
     pub schema: Option<Box<[u8]>>,
-    /// Something changed that is neither.
+    /// The server said that the state has changed.
+    pub state: bool,
+    /// It said so and named neither a variable nor the schema.
     pub other_state: bool,
 }
 
@@ -63,7 +65,7 @@ impl Changes {
     /// Whether anything was reported.
     #[must_use]
     pub fn any(&self) -> bool {
-        self.other_state || self.schema.is_some() || !self.variables.is_empty()
+        self.state || self.schema.is_some() || !self.variables.is_empty()
     }
 }
 
@@ -310,6 +312,7 @@ impl Relaying {
                 StateChange::Other { .. } => {}
             }
         }
+        outcome.changes.state |= state;
         outcome.changes.other_state |= state && !explained;
         Ok(())
     }

@@ -158,7 +158,8 @@ impl Session {
         sending: Sending<'_>,
         context: &mut StatementContext<'_>,
     ) -> Result<Outcome, EngineError> {
-        let whole = is_whole(&self.client.stream.input, sending.header);
+        // A file of the client follows its command in the input, so that command must leave it first.
+        let whole = is_whole(&self.client.stream.input, sending.header) && !sending.relay.infile;
         let result = self.send_with_retry(&sending, whole, context).await;
         if whole {
             self.client.stream.input.consume(HEADER_BYTES + sending.header.length);
@@ -292,7 +293,7 @@ impl Session {
         if outcome.changes.any() {
             self.take_in(&outcome.changes);
         }
-        let plain = statement.effects.is_empty() && self.pins.is_empty() && !outcome.changes.other_state;
+        let plain = statement.effects.is_empty() && self.pins.is_empty() && !outcome.changes.any();
         if !plain {
             self.fold_pins(statement, outcome);
         }
@@ -307,8 +308,16 @@ impl Session {
 
     fn fold_pins(&mut self, statement: &Statement, outcome: &Outcome) {
         let before = self.pins;
-        self.pins.fold(statement, outcome.status, outcome.changes.other_state);
-        if outcome.changes.variables.iter().any(|(name, _)| UNCARRIED.contains(&&**name)) {
+        // What a routine names may not be all it did; a SET or USE does what its text says.
+        let unexplained = match statement.kind {
+            Kind::Set | Kind::Use => outcome.changes.other_state,
+            _ => outcome.changes.state,
+        };
+        // An ERR tells nothing about what was done before it.
+        let opaque = Effects::CALLS_PROCEDURE | Effects::MULTIPLE;
+        let unknown = outcome.error.is_some() && statement.effects.intersects(opaque);
+        self.pins.fold(statement, outcome.status, unexplained || unknown);
+        if outcome.changes.variables.iter().any(|(name, _)| is_uncarried(name)) {
             self.pins.add(PinReason::SessionVariable);
         }
         for reason in self.pins.since(before).iter() {
@@ -350,12 +359,13 @@ impl Session {
         };
         for assignment in assignments {
             let name = String::from_utf8_lossy(&assignment.name).to_ascii_lowercase();
-            if assignment.target != Target::Session || reported(&name) || names.contains(&name) {
+            if assignment.target != Target::Session {
                 continue;
             }
-            if name.starts_with("session_track") || UNCARRIED.contains(&name.as_str()) {
+            // Pins also where it is reported, as MariaDB does.
+            if is_uncarried(&name) {
                 self.pin(PinReason::SessionVariable);
-            } else if is_word(&name) {
+            } else if is_word(&name) && !reported(&name) && !names.contains(&name) {
                 names.push(name);
             }
         }
@@ -421,10 +431,12 @@ impl Session {
 
 fn is_carried(name: &str) -> bool {
     // It follows from collation_connection, which is read back.
-    name != "character_set_connection"
-        && !name.starts_with("session_track")
-        && !UNCARRIED.contains(&name)
-        && !READ_ONLY.contains(&name)
+    name != "character_set_connection" && !is_uncarried(name) && !READ_ONLY.contains(&name)
+}
+
+/// Whether a change of it keeps the connection.
+fn is_uncarried(name: &str) -> bool {
+    name.starts_with("session_track") || UNCARRIED.contains(&name)
 }
 
 fn is_word(name: &str) -> bool {

@@ -10,3 +10,7 @@ mod support;
 
 mod connection_id;
 mod differential;
+mod failures;
+mod leaks;
+mod limits;
+mod process;

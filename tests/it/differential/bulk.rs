@@ -7,8 +7,8 @@ use dazzle::wire::{Capabilities, PAYLOAD_MAX};
 use crate::support::{Conn, Login, Parameter, Part, compare, compare_with, execution};
 
 /// Values around the largest packet: below, exactly at one and at two packets, above.
-fn sizes(overhead: usize) -> [usize; 4] {
-    [PAYLOAD_MAX - overhead - 1, PAYLOAD_MAX - overhead, (17 << 20) + 3, 2 * PAYLOAD_MAX - overhead]
+fn sizes(overhead: usize) -> [usize; 3] {
+    [PAYLOAD_MAX - overhead - 1, PAYLOAD_MAX - overhead, (17 << 20) + 3]
 }
 
 /// Bytes that need no escaping and differ from place to place.
@@ -25,8 +25,8 @@ both! {
             for size in sizes(head.len() + tail.len() + 1) {
                 conn.ok(&format!("{head}{}{tail}", filler(size))).await;
             }
-            conn.ok("SELECT id, LENGTH(v), MD5(v) FROM t ORDER BY id").await;
-            conn.ok("SELECT id, v FROM t WHERE id > 2 ORDER BY id").await;
+            conn.ok("SELECT id, LENGTH(v), SHA2(v, 256) FROM t ORDER BY id").await;
+            conn.ok("SELECT id, v FROM t WHERE id > 1 ORDER BY id").await;
             // A row of one value takes four bytes more than the value.
             for size in sizes(4) {
                 conn.ok(&format!("SELECT REPEAT('z', {size})")).await;
@@ -47,15 +47,15 @@ both! {
             }
             conn.long_data(id, 0, filler(17 << 20).as_bytes()).await;
             conn.execute(id, &[Parameter::long()]).await;
-            conn.ok("SELECT id, LENGTH(v), MD5(v) FROM t ORDER BY id").await;
-            let id = conn.prepare("SELECT v FROM t WHERE id IN (2, 3)").await.unwrap();
+            conn.ok("SELECT id, LENGTH(v), SHA2(v, 256) FROM t ORDER BY id").await;
+            let id = conn.prepare("SELECT v FROM t WHERE id = 2").await.unwrap();
             conn.execute(id, &[]).await;
         }).await;
     }
 
     async fn large_and_compressed(server) {
         compare_with(server, "it_large_zip", |login| login.with(Capabilities::COMPRESS), async |conn| {
-            conn.ok(&format!("SELECT MD5('{}')", filler(17 << 20))).await;
+            conn.ok(&format!("SELECT SHA2('{}', 256)", filler(17 << 20))).await;
             conn.ok("SELECT REPEAT('compressible', 1500000)").await;
         }).await;
     }
@@ -88,7 +88,7 @@ async fn load_files(conn: &mut Conn) {
     for file in [lines(0..10), lines(5..15), lines(100..200_000), lines(0..0)] {
         conn.file = Some(file);
         conn.query(load).await;
-        conn.query("SHOW WARNINGS LIMIT 2").await;
+        conn.query("SHOW WARNINGS").await;
     }
     conn.file = Some(lines(200_000..200_010));
     conn.query(&format!("{load}; SELECT COUNT(*), SUM(a) FROM t; SELECT 2")).await;

@@ -33,8 +33,6 @@ both! {
             for payload in [
                 &[code::PING][..],
                 b"\x02mysql",
-                b"\x02nowhere",
-                b"\x02",
                 b"\x02it_commands",
                 &[code::SET_OPTION, 1, 0],
             ] {
@@ -42,9 +40,12 @@ both! {
             }
             conn.query("SELECT DATABASE()").await;
             conn.query("SELECT 1; SELECT 2").await;
+            // Clears the diagnostics, whose count a server puts into any EOF.
+            conn.query("SELECT 1").await;
             conn.command(&[code::SET_OPTION, 0, 0]).await;
             conn.query("SELECT 1; SELECT 2").await;
-            conn.command(&[code::SET_OPTION, 7, 0]).await;
+            conn.command(b"\x02nowhere").await;
+            conn.command(b"\x02").await;
             conn.query("SELECT 'alive'").await;
         }).await;
     }
@@ -100,7 +101,9 @@ both! {
             ] {
                 conn.query(sql).await;
             }
-            conn.execute(id, &[]).await;
+            assert_eq!(conn.execute(id, &[]).await.error(), Some(1243));
+            // Its text names the id, which is each side's own.
+            conn.log.pop();
             conn.query("SELECT 'alive'").await;
         }).await;
     }
@@ -114,7 +117,6 @@ both! {
             conn.query("SELECT DATABASE()").await;
             conn.query("SELECT * FROM t").await;
             assert_eq!(change_user(conn, "wrong", None).await, Err(1045));
-            assert!(conn.try_packet().await.is_err(), "a failed change ends the connection");
         }).await;
     }
 }

@@ -8,19 +8,19 @@ use dazzle::backend::tls::{client_config, server_name};
 use dazzle::config::ServerTls;
 use dazzle::wire::auth::{ClientAuth, ClientStep};
 use dazzle::wire::compression::Algorithm;
+use dazzle::wire::compression::Compressed;
 use dazzle::wire::handshake::{ConnectAttributes, Greeting, HandshakeResponse, ServerHello, SslRequest};
-use dazzle::wire::{Capabilities, ErrPacket, PacketStream, Socket, StreamError, Transport, code};
+use dazzle::wire::{Capabilities, ErrPacket, Socket, Transport, code};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::support::packets::{Broken, Packets};
 use crate::support::reply::{Part, Reply};
 use crate::support::{PASSWORD, USER};
 
 /// Nothing a peer does takes longer.
 pub(crate) const PEER_MAX: Duration = Duration::from_secs(30);
-/// No reply of a story is larger.
-pub(crate) const REPLY_BYTES_MAX: u64 = 64 << 20;
 
 /// Where a server or a proxy is reached.
 #[derive(Clone, Debug)]
@@ -128,11 +128,11 @@ impl Login {
             }
             At::Unix(path) => Transport::Unix(UnixStream::connect(path).await?),
         };
-        let mut stream = PacketStream::new(Socket::Plain(transport));
+        let mut stream = Packets::new(Socket::Plain(transport), 0);
         if !self.preamble.is_empty() {
             stream.write_all(&self.preamble).await?;
         }
-        let greeting = match ServerHello::parse(&stream.read_payload(REPLY_BYTES_MAX).await?).unwrap() {
+        let greeting = match ServerHello::parse(&stream.read().await?).unwrap() {
             ServerHello::Greeting(greeting) => greeting,
             ServerHello::Refused(refusal) => return Err(LoginError::Refused(refusal.code, refusal.message)),
         };
@@ -150,38 +150,41 @@ impl Login {
         assert_eq!(missing, Capabilities::NONE, "not offered at {:?}", self.at);
         let mut conn = Conn { stream, capabilities, greeting, file: None, log: Vec::new() };
         conn.authenticate(self).await?;
-        conn.stream.read_ahead();
-        if capabilities.has(Capabilities::COMPRESS) {
-            conn.stream.compress(Algorithm::Zlib);
+        let algorithm = if capabilities.has(Capabilities::COMPRESS) {
+            Algorithm::Zlib
         } else if capabilities.has(Capabilities::ZSTD) {
-            conn.stream.compress(Algorithm::Zstd { level: 3 });
-        }
-        Ok(conn)
+            Algorithm::Zstd { level: 3 }
+        } else {
+            return Ok(conn);
+        };
+        let Conn { stream, .. } = conn;
+        let socket = Socket::Compressed(Box::new(Compressed::new(stream.into_socket(), algorithm)));
+        Ok(Conn { stream: Packets::new(socket, 0), ..conn })
     }
 }
 
 async fn start_tls(
-    mut stream: PacketStream,
+    mut stream: Packets,
     capabilities: Capabilities,
     settings: &ServerTls,
     collation: u8,
-) -> Result<PacketStream, LoginError> {
+) -> Result<Packets, LoginError> {
     let mut payload = Vec::new();
     SslRequest { capabilities, packet_max: 1 << 30, collation }.encode(&mut payload);
-    stream.write_payload(&payload).await?;
-    let Socket::Plain(transport) = stream.into_socket()? else { unreachable!("TLS comes first") };
+    stream.write(&payload).await?;
+    let Socket::Plain(transport) = stream.into_socket() else { unreachable!("TLS comes first") };
     let connector = TlsConnector::from(client_config(settings).unwrap());
     let tls = connector.connect(server_name("127.0.0.1"), transport).await?;
-    Ok(PacketStream::over(Socket::Tls(Box::new(tls.into())), 2))
+    Ok(Packets::new(Socket::Tls(Box::new(tls.into())), 2))
 }
 
 /// Why there is no session.
 #[derive(Debug)]
 pub(crate) enum LoginError {
     /// An ERR packet.
-    Refused(u16, String),
+    Refused(u16, #[expect(dead_code, reason = "shown by Debug")] String),
     /// The connection failed or was closed.
-    Broken(#[expect(dead_code, reason = "shown by Debug")] StreamError),
+    Broken(#[expect(dead_code, reason = "shown by Debug")] Broken),
 }
 
 impl LoginError {
@@ -194,21 +197,15 @@ impl LoginError {
     }
 }
 
-impl From<StreamError> for LoginError {
-    fn from(error: StreamError) -> Self {
+impl From<Broken> for LoginError {
+    fn from(error: Broken) -> Self {
         Self::Broken(error)
-    }
-}
-
-impl From<std::io::Error> for LoginError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Broken(error.into())
     }
 }
 
 /// A session.
 pub(crate) struct Conn {
-    pub(crate) stream: PacketStream,
+    pub(crate) stream: Packets,
     pub(crate) capabilities: Capabilities,
     pub(crate) greeting: Greeting,
     /// What a LOAD DATA LOCAL gets; `None`: an empty file.
@@ -239,16 +236,16 @@ impl Conn {
         };
         let mut payload = Vec::new();
         response.encode(&mut payload);
-        self.stream.write_payload(&payload).await?;
+        self.stream.write(&payload).await?;
         self.prove(&mut auth).await
     }
 
     /// The exchange of an authentication, up to OK or ERR.
     pub(crate) async fn prove(&mut self, auth: &mut ClientAuth) -> Result<(), LoginError> {
         loop {
-            let payload = self.stream.read_payload(REPLY_BYTES_MAX).await?;
+            let payload = self.stream.read().await?;
             match auth.receive(&payload).unwrap() {
-                ClientStep::Send(answer) => self.stream.write_payload(&answer).await?,
+                ClientStep::Send(answer) => self.stream.write(&answer).await?,
                 ClientStep::Wait => {}
                 ClientStep::Finished if payload[0] == 0x00 => return Ok(()),
                 ClientStep::Finished => {
@@ -260,15 +257,10 @@ impl Conn {
         }
     }
 
-    /// What `KILL` and the list of sessions call it.
-    pub(crate) fn id(&self) -> u32 {
-        self.greeting.connection_id
-    }
-
     /// Sends a command and nothing more.
     pub(crate) async fn send(&mut self, payload: &[u8]) {
         self.stream.reset_sequence();
-        timeout(PEER_MAX, self.stream.write_payload(payload)).await.expect("room to write").unwrap();
+        timeout(PEER_MAX, self.stream.write(payload)).await.expect("room to write").unwrap();
     }
 
     /// Sends a COM_QUERY and nothing more.
@@ -331,8 +323,8 @@ impl Conn {
     }
 
     /// Reads one packet, or learns how the connection ended.
-    pub(crate) async fn try_packet(&mut self) -> Result<Vec<u8>, StreamError> {
-        timeout(PEER_MAX, self.stream.read_payload(REPLY_BYTES_MAX)).await.expect("an answer in time")
+    pub(crate) async fn try_packet(&mut self) -> Result<Vec<u8>, Broken> {
+        timeout(PEER_MAX, self.stream.read()).await.expect("an answer in time")
     }
 
     /// Reads a reply of results.
@@ -341,7 +333,7 @@ impl Conn {
     }
 
     /// Reads a reply of results, or learns how the connection ended.
-    pub(crate) async fn try_reply(&mut self) -> Result<Reply, StreamError> {
+    pub(crate) async fn try_reply(&mut self) -> Result<Reply, Broken> {
         let mut reply = Reply::default();
         loop {
             let first = self.try_packet().await?;
@@ -371,7 +363,7 @@ impl Conn {
     }
 
     /// Reads the rest of a result set; true if an error ended it.
-    async fn result_set(&mut self, first: &[u8], reply: &mut Reply) -> Result<bool, StreamError> {
+    async fn result_set(&mut self, first: &[u8], reply: &mut Reply) -> Result<bool, Broken> {
         let count = dazzle::wire::Reader::new(first).lenenc().unwrap();
         let mut columns = Vec::new();
         for _ in 0..count {
@@ -392,7 +384,7 @@ impl Conn {
     }
 
     /// Reads rows and their end; true if an error ended them.
-    pub(crate) async fn rows(&mut self, columns: &[Vec<u8>], reply: &mut Reply) -> Result<bool, StreamError> {
+    pub(crate) async fn rows(&mut self, columns: &[Vec<u8>], reply: &mut Reply) -> Result<bool, Broken> {
         let mut rows = Vec::new();
         loop {
             let packet = self.try_packet().await?;
@@ -416,9 +408,9 @@ impl Conn {
     async fn send_file(&mut self) {
         let file = self.file.clone();
         for piece in file.as_deref().unwrap_or_default().chunks(1 << 20) {
-            self.stream.write_payload(piece).await.unwrap();
+            self.stream.write(piece).await.unwrap();
         }
-        self.stream.write_payload(&[]).await.unwrap();
+        self.stream.write(&[]).await.unwrap();
     }
 
     /// Says goodbye and waits until the other side has closed.

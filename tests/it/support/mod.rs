@@ -1,6 +1,7 @@
 //! What the stories are told with: servers, proxies, clients.
 
 mod client;
+mod packets;
 mod pair;
 mod proxy;
 mod reply;
@@ -12,7 +13,7 @@ use dazzle::lab::{Account, Flavor, Lab, LabOptions, Server};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
-pub(crate) use client::{At, Conn, Login, LoginError, Tls};
+pub(crate) use client::{At, Conn, Login, Tls};
 pub(crate) use pair::{compare, compare_with};
 pub(crate) use proxy::{Proxy, Setup, proxy};
 pub(crate) use reply::{Part, Reply};

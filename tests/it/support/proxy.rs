@@ -158,9 +158,11 @@ impl Proxy {
         At::Unix(self.dir.join("d.sock"))
     }
 
-    /// Its folder.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+    /// Starts it again in the same folder, after its end.
+    pub(crate) fn start_again(&self) -> Self {
+        let setup = Mutex::new(self.setup.lock().unwrap().clone());
+        let child = Mutex::new(spawn(&self.dir));
+        Self { setup, port: self.port, http: self.http, dir: self.dir.clone(), child }
     }
 
     /// The usual login.

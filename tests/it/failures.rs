@@ -1,0 +1,133 @@
+//! Servers that die, freeze or are not there; clients that leave or do not read.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use crate::support::{Setup, eventually, own_lab};
+
+both! {
+    async fn a_killed_server_costs_idle_clients_nothing_and_repeats_no_write(server) {
+        let lab = own_lab(server.flavor()).await;
+        let server = lab.primary();
+        server.create_schema("it_kill").await.unwrap();
+        server.execute(&["CREATE TABLE it_kill.t (a INT)"]).await.unwrap();
+        let proxy = Setup::new(server).pool("size_max: 4, queue_timeout: 20s").start().await;
+        let mut idle = proxy.login().schema("it_kill").connect().await;
+        idle.ok("SELECT 1").await;
+        let mut writer = proxy.login().schema("it_kill").connect().await;
+        writer.send_query("INSERT INTO t SELECT SLEEP(600)").await;
+        let mut watch = server.connect().await.unwrap();
+        eventually("the write runs", async || {
+            use mysql_async::prelude::Queryable;
+            let running = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'INSERT INTO t%'";
+            watch.query_first::<u32, _>(running).await.unwrap() == Some(1)
+        })
+        .await;
+        drop(watch);
+        server.kill().await.unwrap();
+        // The write's fate is unknown: its client is told so, or its connection closed, and it is never sent again.
+        match writer.try_reply().await {
+            Ok(reply) => assert_eq!(reply.error(), Some(2013), "{reply:?}"),
+            Err(error) => eprintln!("closed: {error}"),
+        }
+        server.start().await.unwrap();
+        assert_eq!(idle.value("SELECT 2").await, "2");
+        assert_eq!(idle.value("SELECT COUNT(*) FROM t").await, "0");
+    }
+
+    async fn a_killed_idle_connection_never_surfaces(server) {
+        let user = "it_victim: {password: secret}";
+        server.create_account(&dazzle::lab::Account::new(server.flavor(), "it_victim", "secret")).await.unwrap();
+        let proxy = Setup::new(server).pool("size_max: 1").users(user).start().await;
+        let mut conn = proxy.login().user("it_victim", "secret").connect().await;
+        for round in 0..5 {
+            let id = conn.value("SELECT CONNECTION_ID()").await;
+            server.execute(&[format!("KILL {id}")]).await.unwrap();
+            // At once: the proxy may not have heard of it yet.
+            assert_eq!(conn.value(&format!("SELECT {round}")).await, round.to_string());
+        }
+    }
+
+    async fn a_server_that_comes_later(server) {
+        let lab = own_lab(server.flavor()).await;
+        let server = lab.primary();
+        server.stop().await.unwrap();
+        let proxy = Setup::new(server)
+            .pool("size_max: 4, queue_timeout: 500ms")
+            .cluster("connect_timeout: 500ms")
+            .cluster("backoff: {first: 20ms, max: 100ms}")
+            .start()
+            .await;
+        let began = Instant::now();
+        let refused = proxy.login().try_connect().await.err().map(|error| error.code());
+        assert!(refused.is_some_and(|code| code != 0), "{refused:?}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        server.start().await.unwrap();
+        eventually("logins succeed", async || proxy.login().try_connect().await.is_ok()).await;
+        assert_eq!(proxy.connect().await.value("SELECT 3").await, "3");
+    }
+
+    async fn a_frozen_server_meets_deadlines(server) {
+        let lab = own_lab(server.flavor()).await;
+        let server = lab.primary();
+        let proxy = Setup::new(server)
+            .pool("size_max: 1, queue_timeout: 500ms")
+            .cluster("reply_timeout: 1s")
+            .cluster("connect_timeout: 500ms")
+            .start()
+            .await;
+        let (mut one, mut two) = (proxy.connect().await, proxy.connect().await);
+        one.ok("SELECT 1").await;
+        server.freeze().await.unwrap();
+        let began = Instant::now();
+        one.send_query("SELECT 1").await;
+        assert_eq!(two.fails("SELECT 1").await, 1203);
+        // The reply is late: its client is told, or its connection closed.
+        let ended = timeout(Duration::from_secs(8), one.try_reply()).await.expect("a deadline");
+        assert!(ended.is_err() || ended.is_ok_and(|reply| reply.error().is_some()));
+        assert!(began.elapsed() < Duration::from_secs(8));
+        server.thaw().unwrap();
+        eventually("service again", async || two.query("SELECT 4").await.error().is_none()).await;
+    }
+
+    async fn a_client_that_dies_in_a_statement_frees_its_connection(server) {
+        let proxy = Setup::new(server).pool("size_max: 1, queue_timeout: 20s").start().await;
+        let mut dying = proxy.connect().await;
+        dying.send_query("SELECT SLEEP(600)").await;
+        eventually("the statement runs", async || proxy.metric("dazzle_pool_connections", "leased") == 1.0).await;
+        drop(dying);
+        assert_eq!(proxy.connect().await.value("SELECT 1").await, "1");
+    }
+
+    async fn a_client_that_does_not_read_is_dropped(server) {
+        let proxy =
+            Setup::new(server).pool("size_max: 1, queue_timeout: 20s").top("timeouts: {write: 1s}").start().await;
+        let before = proxy.rss_kib();
+        let mut stuck = proxy.connect().await;
+        stuck.send_query("SELECT REPEAT('x', 60000000) UNION ALL SELECT REPEAT('y', 60000000)").await;
+        assert_eq!(proxy.connect().await.value("SELECT 1").await, "1");
+        let grown = proxy.rss_kib().saturating_sub(before);
+        assert!(grown < 64 << 10, "{grown} KiB more");
+    }
+
+    async fn a_large_result_flows_through_little_memory(server) {
+        let proxy = Setup::new(server).start().await;
+        let mut conn = proxy.connect().await;
+        conn.ok("SELECT 1").await;
+        let before = proxy.rss_kib();
+        let pieces = ["(SELECT 1 AS a UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5)"; 2];
+        conn.send_query(&format!("SELECT REPEAT('r', 8000000) FROM {} x, {} y", pieces[0], pieces[1])).await;
+        let (mut bytes, mut most) = (0, 0);
+        loop {
+            let packet = conn.packet().await;
+            most = most.max(proxy.rss_kib());
+            bytes += packet.len();
+            if packet[0] == 0xFE && packet.len() < 100 {
+                break;
+            }
+        }
+        assert!(bytes > 200_000_000, "{bytes} bytes");
+        assert!(most < before + (64 << 10), "from {before} to {most} KiB");
+    }
+}

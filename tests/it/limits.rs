@@ -1,0 +1,109 @@
+//! Many clients, few server connections: caps hold, nobody starves, and who waits too long is told so.
+
+use std::time::Duration;
+
+use dazzle::lab::{Account, Server};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::support::{At, Login, Setup, eventually};
+
+/// An account of its own, so that the server's list of connections tells whose they are.
+async fn account(server: &Server, name: &str) -> String {
+    server.create_account(&Account::new(server.flavor(), name, "secret")).await.unwrap();
+    format!("{name}: {{password: secret}}")
+}
+
+/// How many connections the server counts for `user`.
+fn counting(user: &str) -> String {
+    format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = '{user}'")
+}
+
+both! {
+    async fn three_hundred_clients_on_three_connections(server) {
+        let user = account(server, "it_cap").await;
+        let proxy = Setup::new(server).pool("size_max: 3, queue_timeout: 60s").users(&user).start().await;
+        let mut watch = Login::new(At::Tcp(server.address().to_string())).connect().await;
+        let mut clients = JoinSet::new();
+        for n in 0..300 {
+            let login = proxy.login().user("it_cap", "secret");
+            clients.spawn(async move {
+                let mut conn = login.connect().await;
+                for step in 0..5 {
+                    if step == 2 {
+                        conn.ok("BEGIN").await;
+                        conn.ok("SELECT 1").await;
+                        conn.ok("COMMIT").await;
+                    }
+                    assert_eq!(conn.value(&format!("SELECT {n} + {step}")).await, (n + step).to_string());
+                }
+                conn.quit().await;
+            });
+        }
+        let mut most = 0;
+        while !clients.is_empty() {
+            most = most.max(watch.value(&counting("it_cap")).await.parse().unwrap());
+            while let Some(done) = clients.try_join_next() {
+                done.unwrap();
+            }
+        }
+        assert!((1..=3).contains(&most), "the server counted {most}");
+    }
+
+    async fn who_waits_too_long_gets_1203(server) {
+        let proxy = Setup::new(server).pool("size_max: 1, queue_timeout: 250ms, queue_max: 1").start().await;
+        let mut holder = proxy.connect().await;
+        holder.ok("BEGIN").await;
+        holder.ok("DO 1").await;
+        let (mut one, mut two) = (proxy.connect().await, proxy.connect().await);
+        let began = Instant::now();
+        one.send_query("SELECT 1").await;
+        eventually("one waits", async || proxy.metric("dazzle_pool_waiting", "") == 1.0).await;
+        assert_eq!(two.fails("SELECT 1").await, 1203);
+        assert!(began.elapsed() < Duration::from_secs(5), "a full queue refuses at once");
+        assert_eq!(one.reply().await.error(), Some(1203));
+        assert!(began.elapsed() >= Duration::from_millis(250));
+        holder.ok("COMMIT").await;
+        assert_eq!(one.value("SELECT 7").await, "7");
+    }
+
+    async fn a_user_s_share_is_bounded_and_an_allotment_is_its_own(server) {
+        let users = [account(server, "it_own").await];
+        let greedy = "it_greedy: {password: secret, server_user: it_own, server_password: secret, leases_max: 1}";
+        let own = users[0].replace('}', ", dedicated: 1}");
+        let proxy = Setup::new(server)
+            .pool("size_max: 2, queue_timeout: 300ms")
+            .users(&own)
+            .users(greedy)
+            .start()
+            .await;
+        let greedy = proxy.login().user("it_greedy", "secret");
+        let (mut first, mut second) = (greedy.connect().await, greedy.connect().await);
+        first.ok("BEGIN").await;
+        first.ok("DO 1").await;
+        assert_eq!(second.fails("SELECT 1").await, 1203);
+        let mut own = proxy.login().user("it_own", "secret").connect().await;
+        assert_eq!(own.value("SELECT 5").await, "5");
+        first.ok("COMMIT").await;
+        assert_eq!(second.value("SELECT 6").await, "6");
+    }
+
+    async fn connections_of_a_user_and_of_all(server) {
+        let proxy = Setup::new(server).user("connections_max: 2").top("limits: {connections_max: 3}").start().await;
+        let (one, two) = (proxy.connect().await, proxy.connect().await);
+        assert_eq!(proxy.login().try_connect().await.err().map(|error| error.code()), Some(1226));
+        let wrong = proxy.login().user("nobody", "x");
+        assert_eq!(wrong.try_connect().await.err().map(|error| error.code()), Some(1045));
+        one.quit().await;
+        let three = proxy.connect().await;
+        // A third connection of any kind is let in, one that says nothing; a fourth is not.
+        let crate::support::At::Tcp(address) = proxy.at() else { unreachable!("it listens on TCP") };
+        let silent = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let mut greeting = [0; 1];
+        silent.readable().await.unwrap();
+        silent.peek(&mut greeting).await.unwrap();
+        assert_eq!(proxy.login().try_connect().await.err().map(|error| error.code()), Some(1040));
+        drop((two, three, silent));
+        eventually("room again", async || proxy.login().try_connect().await.is_ok()).await;
+    }
+}

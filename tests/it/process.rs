@@ -1,0 +1,151 @@
+//! The life of the process: start, reload, drain; and how clients reach it.
+
+use dazzle::config::{ServerTls, TlsMode};
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use crate::support::{Login, Setup, Tls, eventually, proxy};
+
+both! {
+    async fn ready_in_a_moment(server) {
+        let proxy = Setup::new(server).start().await;
+        // The first start made the TLS material; this is what every later one takes.
+        proxy.signal(Signal::TERM);
+        proxy.ended().await;
+        let again = proxy.start_again();
+        let began = Instant::now();
+        again.ready().await;
+        let took = began.elapsed();
+        // The bar of 100 ms is that of an optimised build on a free machine.
+        assert!(took.as_millis() < 2_000, "{took:?}");
+    }
+
+    async fn a_drain_lets_transactions_finish(server) {
+        let proxy = Setup::new(server).top("process: {drain_timeout: 20s}").start().await;
+        let (mut idle, mut busy) = (proxy.connect().await, proxy.connect().await);
+        idle.ok("SELECT 1").await;
+        busy.ok("BEGIN").await;
+        busy.ok("SELECT 1").await;
+        assert_eq!(proxy.http("/healthz").0, 200);
+        eventually("readiness", async || proxy.http("/readyz").0 == 200).await;
+        proxy.signal(Signal::TERM);
+        // The idle client is told, or just closed.
+        idle.stream.reset_sequence();
+        let goodbye = idle.try_packet().await;
+        assert!(goodbye.is_err() || goodbye.is_ok_and(|packet| packet.starts_with(&[0xFF, 0x1D, 0x04])));
+        assert_eq!(proxy.http("/readyz").0, 503);
+        busy.ok("SELECT 2").await;
+        busy.ok("COMMIT").await;
+        assert!(proxy.ended().await.success());
+    }
+
+    async fn a_second_signal_ends_at_once(server) {
+        let proxy = Setup::new(server).top("process: {drain_timeout: 600s}").start().await;
+        let mut busy = proxy.connect().await;
+        busy.ok("BEGIN").await;
+        busy.ok("SELECT 1").await;
+        proxy.signal(Signal::TERM);
+        eventually("the drain", async || proxy.log().contains("draining")).await;
+        proxy.signal(Signal::TERM);
+        assert!(!proxy.ended().await.success());
+    }
+
+    async fn a_new_configuration_takes_effect_and_a_bad_one_does_not(server) {
+        let proxy = Setup::new(server).start().await;
+        let mut before = proxy.connect().await;
+        proxy.reconfigure(|setup| {
+            setup.users("it_new: {password: other, server_user: it, server_password: secret}")
+        });
+        proxy.signal(Signal::HUP);
+        let new = proxy.login().user("it_new", "other");
+        eventually("the new user", async || new.try_connect().await.is_ok()).await;
+        proxy.reconfigure(|mut setup| {
+            setup.users = vec!["it_new: {password: changed, server_user: it, server_password: secret}".to_owned()];
+            setup
+        });
+        // Nobody tells it: the file is watched.
+        let changed = proxy.login().user("it_new", "changed");
+        eventually("the new password", async || changed.try_connect().await.is_ok()).await;
+        assert_eq!(new.try_connect().await.err().map(|error| error.code()), Some(1045));
+        proxy.write_config("users: [nonsense");
+        proxy.signal(Signal::HUP);
+        eventually("the refusal", async || proxy.log().contains("configuration refused")).await;
+        assert_eq!(before.value("SELECT 'served'").await, "served");
+        assert!(changed.try_connect().await.is_ok());
+    }
+
+    async fn metrics_move(server) {
+        let proxy = Setup::new(server).start().await;
+        let statements = || proxy.metric("dazzle_statements_total", "") + proxy.metric("dazzle_logins_total", "");
+        let before = statements();
+        let mut conn = proxy.connect().await;
+        conn.ok("SELECT 1").await;
+        assert!(statements() > before, "{}", proxy.http("/metrics").1);
+        assert_eq!(proxy.http("/nothing").0, 404);
+    }
+
+    async fn clients_on_a_unix_socket(server) {
+        let proxy = proxy(server).await;
+        let mut conn = Login::new(proxy.unix()).connect().await;
+        assert_eq!(conn.value("SELECT 1").await, "1");
+    }
+
+    async fn proxy_headers_from_trusted_networks_alone(server) {
+        let trusted = Setup::new(server).listener("proxy_protocol: [127.0.0.0/8]").start().await;
+        let untrusted = Setup::new(server).listener("proxy_protocol: [10.0.0.0/8]").start().await;
+        let one = b"PROXY TCP4 192.0.2.7 192.0.2.8 4000 3306\r\n".to_vec();
+        let mut two = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+        two.extend_from_slice(&[192, 0, 2, 7, 192, 0, 2, 8, 0x0F, 0xA0, 0x0C, 0xEA]);
+        for preamble in [one, two] {
+            let mut conn = Login { preamble: preamble.clone(), ..trusted.login() }.connect().await;
+            assert_eq!(conn.value("SELECT 1").await, "1");
+            let wrong = Login { preamble: preamble.clone(), ..trusted.login() }.user("it", "wrong");
+            let error = format!("{:?}", wrong.try_connect().await.err());
+            assert!(error.contains("192.0.2.7"), "{error}");
+            // Elsewhere it is taken for what it is: no login.
+            assert!(Login { preamble, ..untrusted.login() }.try_connect().await.is_err());
+        }
+        let silent = Login { preamble: b"GET / HTTP/1.1\r\n\r\n".to_vec(), ..trusted.login() };
+        assert!(silent.try_connect().await.is_err());
+        assert!(untrusted.login().try_connect().await.is_ok());
+    }
+
+    async fn certificates_of_clients(server) {
+        let files = server.tls();
+        let proxy = Setup::new(server)
+            .listener("tls: required")
+            .top(&format!("tls: {{client_ca: {}, client_certificate_required: true}}", files.ca.display()))
+            .start()
+            .await;
+        assert!(proxy.login().try_connect().await.is_err(), "TLS is required");
+        assert!(proxy.login().tls().try_connect().await.is_err(), "so is a certificate");
+        let with = ServerTls {
+            mode: TlsMode::Required,
+            certificate: Some(files.client_certificate.clone()),
+            key: Some(files.client_key.clone()),
+            ..ServerTls::default()
+        };
+        let mut conn = Login { tls: Tls::With(with), ..proxy.login() }.connect().await;
+        assert_eq!(conn.value("SELECT 1").await, "1");
+    }
+
+    async fn certificates_of_servers(server) {
+        let ca = server.tls().ca.display().to_string();
+        for (tls, works) in [
+            ("{mode: disabled}".to_owned(), true),
+            ("{mode: required}".to_owned(), true),
+            (format!("{{mode: required, verify: ca, ca: {ca}}}"), true),
+            (format!("{{mode: required, verify: full, ca: {ca}}}"), true),
+            (format!("{{mode: required, verify: ca, ca: {}}}", server.tls().client_certificate.display()), false),
+        ] {
+            let setup = Setup::new(server).pool("size_max: 2, queue_timeout: 1s").cluster(&format!("tls: {tls}"));
+            let proxy = setup.start().await;
+            let outcome = proxy.login().try_connect().await;
+            assert_eq!(outcome.is_ok(), works, "{tls}: {:?}", outcome.err());
+            if let Ok(mut conn) = outcome {
+                let cipher = conn.ok("SHOW STATUS LIKE 'Ssl_cipher'").await.rows()[0][1].clone();
+                assert_eq!(cipher.is_empty(), tls.contains("disabled"), "{tls}: {cipher}");
+            }
+        }
+    }
+}
