@@ -261,14 +261,16 @@ impl BackendConn {
         Ok(answer)
     }
 
-    /// Back to the state after the login, whatever the session held; the schema stays.
+    /// Back to the state after the login, whatever the session held; the schema stays, and so does what
+    /// COM_SET_OPTION has set, on the server as here.
     pub async fn reset(&mut self) -> Result<(), BackendError> {
         let mut set = vec![code::QUERY];
         set.extend_from_slice(tracking(self.facts.flavor).as_bytes());
         self.prepared.clear();
         let schema = self.image.schema().map(<[u8]>::to_vec);
         let status = self.exchange(&[vec![code::RESET_CONNECTION], set]).await?;
-        self.image = Arc::new(self.facts.fresh.with_schema(schema.as_deref()));
+        let fresh = self.facts.fresh.with_multi_statements(self.image.multi_statements());
+        self.image = Arc::new(fresh.with_schema(schema.as_deref()));
         self.condition = Condition::Ready;
         self.status = status;
         Ok(())
@@ -287,7 +289,9 @@ impl BackendConn {
         let mut set = vec![code::QUERY];
         set.extend_from_slice(tracking(self.facts.flavor).as_bytes());
         self.status = self.exchange(&[set]).await?;
-        self.image = Arc::clone(&self.facts.fresh);
+        // A login in the middle of a connection leaves what COM_SET_OPTION has set.
+        let multi_statements = self.image.multi_statements();
+        self.image = Arc::new(self.facts.fresh.with_multi_statements(multi_statements));
         Ok(())
     }
 

@@ -51,6 +51,13 @@ impl From<BackendError> for ConnectFailure {
     }
 }
 
+/// SQLSTATEs with which servers refuse a login, a schema or a connection.
+const STATES: [&str; 6] = ["08004", "08S01", "28000", "42000", "70100", "HY000"];
+
+fn known_state(state: &[u8; 5]) -> &'static str {
+    STATES.into_iter().find(|known| known.as_bytes() == state).unwrap_or("HY000")
+}
+
 impl ProxyError for BackendError {
     fn blame(&self) -> Blame {
         match self {
@@ -71,9 +78,11 @@ impl ProxyError for BackendError {
         match self {
             Self::Pool(error) => error.sql_error(),
             // The session passes server errors on untouched; this is for places that have only the code.
-            Self::Server(packet) => {
-                SqlError::new(packet.code, "HY000", String::from_utf8_lossy(&packet.message).into_owned())
-            }
+            Self::Server(packet) => SqlError::new(
+                packet.code,
+                known_state(&packet.state),
+                String::from_utf8_lossy(&packet.message).into_owned(),
+            ),
             Self::Stream(_) | Self::Timeout(_) => {
                 SqlError::new(2013, "HY000", "Lost connection to MySQL server during query")
             }

@@ -1,6 +1,7 @@
 //! Statements answered here, because no server connection knows the answer: it was another one that
 //! ran the statement they ask about, or they are about connections of this proxy.
 
+use crate::backend::Flavor;
 use crate::engine::error::EngineError;
 use crate::engine::session::Session;
 use crate::sql::{Effects, KillId, KillScope, Statement, kill_target};
@@ -202,7 +203,19 @@ impl Session {
             let message = format!("You are not owner of thread {id}");
             return Err(EngineError::refused(1095, "HY000", message));
         }
-        if sessions.kill(id, scope) { Ok(()) } else { Err(unknown()) }
+        if !sessions.kill(id, scope) {
+            return Err(unknown());
+        }
+        // Whoever kills itself is told so in place of an OK.
+        if id != self.guard.id() {
+            return Ok(());
+        }
+        Err(match (self.flavor(), scope) {
+            (Flavor::MariaDb, Kill::Connection) => {
+                EngineError::refused(1927, "70100", "Connection was killed")
+            }
+            _ => EngineError::refused(1317, "70100", "Query execution was interrupted"),
+        })
     }
 }
 

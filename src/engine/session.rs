@@ -109,7 +109,8 @@ impl SessionState {
 
     /// Back to what it was after the login.
     pub fn reset(&mut self) {
-        self.become_image(Arc::new(self.login.with_schema(self.image.schema())));
+        let login = self.login.with_multi_statements(self.image.multi_statements());
+        self.become_image(Arc::new(login.with_schema(self.image.schema())));
         self.status = self.idle_status();
         (self.last_insert_id, self.row_count, self.found_rows, self.warnings) = (0, -1, 0, 0);
     }
