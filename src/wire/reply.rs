@@ -22,6 +22,10 @@ pub enum ReplyKind {
     Text,
 }
 
+/// Bytes of the packet that ends a result at most: a server's message takes 512, session state changes a
+/// few KiB. It is the only packet of a reply that is held in one piece.
+pub const END_BYTES_MAX: usize = 1 << 20;
+
 /// How a result, or the whole reply, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -181,6 +185,9 @@ impl ReplyScanner {
     }
 
     fn end(&mut self, packet: &[u8], header: Header, end: End) -> Result<Event, Malformed> {
+        if header.length > END_BYTES_MAX {
+            return Err(Malformed("packet too large to end a result"));
+        }
         let Some(payload) = packet.get(HEADER_BYTES..HEADER_BYTES + header.length) else {
             return Ok(Event::More { wanted: HEADER_BYTES + header.length });
         };
