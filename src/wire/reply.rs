@@ -147,10 +147,11 @@ impl ReplyScanner {
                 at += HEADER_BYTES;
                 continue;
             }
+            // Before its first byte is looked at: an empty packet has none, what follows is the next one's.
+            if header.length == 0 {
+                return Err(Malformed("empty packet in a reply"));
+            }
             let Some(&first) = bytes.get(at + HEADER_BYTES) else {
-                if header.length == 0 {
-                    return Err(Malformed("empty packet in a reply"));
-                }
                 return Ok((at, Event::More { wanted: HEADER_BYTES + 1 }));
             };
             if let Some(end) = self.ends(first, header.length) {
@@ -282,6 +283,15 @@ mod tests {
             assert_eq!(walk(ReplyKind::Results, &reply(&[b"\xfb/f"]), step).0, vec![End::LocalInfile]);
             assert_eq!(walk(ReplyKind::Status, &reply(&[&[0xFE, 0, 0, 2, 0]]), step).0, vec![End::Ok]);
             assert_eq!(walk(ReplyKind::Text, &reply(&[b"Uptime: 1"]), step).0, vec![End::Text]);
+        }
+    }
+
+    #[test]
+    fn an_empty_packet_is_malformed_whatever_follows_it() {
+        for follows in [&b""[..], b"\xff", b"\xfe\0\0\x02\0\0\0"] {
+            let mut bytes = [&[0, 0, 0, 1], follows].concat();
+            let mut scanner = ReplyScanner::new(ReplyKind::Rows);
+            assert_eq!(scanner.scan(&mut bytes), Err(Malformed("empty packet in a reply")));
         }
     }
 
