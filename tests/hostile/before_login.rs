@@ -118,7 +118,7 @@ async fn mutated_logins_are_refused_as_the_server_refuses_them() {
     each(Options::default, async |proxy, flavor, server| {
         own_account(server, flavor).await;
         let mut rng = seeded();
-        for _ in 0..150 {
+        for _ in 0..80 {
             let (raw, payload) = response(proxy.address()).await;
             let payload = mutated(&payload, &mut rng);
             let told = log_in_with(raw, &payload).await;

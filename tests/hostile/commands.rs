@@ -161,7 +161,7 @@ async fn mutated_commands_break_nothing() {
         let wanted = Capabilities::QUERY_ATTRIBUTES;
         let mut client = proxy.client_with(wanted).await;
         let valid = bodies(&mut proxy.client().await).await;
-        for n in 0..150 {
+        for n in 0..80 {
             let command = mutated(&valid[n % valid.len()], &mut rng);
             if command.first() == Some(&code::QUIT) {
                 continue;

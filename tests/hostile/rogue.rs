@@ -90,7 +90,7 @@ async fn nonsense_in_place_of_a_reply_ends_in_an_error_or_a_close() {
         ("a file nobody asked for", write(packets(&[b"\xfb/etc/passwd"]))),
         ("a name of 16 MiB", vec![Step::Write(header(PAYLOAD_MAX - 1, 1)), Step::Endless(vec![0xFB; 4096])]),
         ("an OK of 16 MiB", vec![Step::Write(header(PAYLOAD_MAX - 1, 1)), Step::Endless(vec![0; 4096])]),
-        ("random bytes", write((0..999_u32).map(|n| (n * n * 31 >> 3) as u8).collect())),
+        ("random bytes", write((0..999_u32).map(|n| ((n * n * 31) >> 3) as u8).collect())),
     ];
     for (name, steps) in cases {
         fake.play(Script::Reply(steps));
@@ -131,7 +131,7 @@ async fn endless_rows_and_large_ones_flow_in_bounded_memory() {
     large.resize(PAYLOAD_MAX + 4, b'x');
     large.extend(packet(4, &[b'x'; 1 << 20]));
     let changes =
-        [&b"\0\0\0\x0a\x40\0\0\0\xfd\x00\x80\0\0"[..], &[0xFD, 0xFC, 0x7F, 0, 1], &[b'n'], &[0xFD, 0, 0, 0]]
+        [&b"\0\0\0\x0a\x40\0\0\0\xfd\x00\x80\0\0"[..], &[0xFD, 0xFC, 0x7F, 0, 1], b"n", &[0xFD, 0, 0, 0]]
             .concat();
     for (name, steps) in [
         ("endless rows", vec![Step::Write(head.clone()), Step::Endless(endless.repeat(1000))]),

@@ -149,7 +149,7 @@ impl Serving {
             match (command.first(), self.script()) {
                 (Some(0x01) | None, _) => return Ok(()),
                 (Some(0x03), Script::Reply(steps)) if command[1..] == *EVIL => {
-                    self.act(&steps, false).await?
+                    self.act(&steps, false).await?;
                 }
                 (Some(0x03), Script::Unasked(steps)) if command[1..] == *EVIL => {
                     self.unasked(&steps).await?;
@@ -159,7 +159,7 @@ impl Serving {
                     self.status = self.status.with(StatusFlags::IN_TRANS);
                     self.send(&ok_with(self.status)).await?;
                 }
-                (Some(0x03), _) => self.query(&String::from_utf8_lossy(&command[1..]).into_owned()).await?,
+                (Some(0x03), _) => self.query(&String::from_utf8_lossy(&command[1..])).await?,
                 _ => self.send(&ok()).await?,
             }
         }
