@@ -35,6 +35,9 @@ pub enum Condition {
 /// Rows and bytes of an internal query's answer at most.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
 
+/// Bytes of the definitions of a prepared statement at most: 65,535 parameters take 4 MiB.
+const DEFINITIONS_BYTES_MAX: u64 = 16 << 20;
+
 /// One server connection. Only a lease touches it.
 #[derive(Debug)]
 pub struct BackendConn {
@@ -425,22 +428,29 @@ async fn read_rows(stream: &mut PacketStream) -> Result<(ResultSet, StatusFlags)
         let status = expect_ok(&first)?;
         return Ok((answer, status));
     }
+    let mut left = ANSWER_BYTES_MAX;
     for _ in 0..Reader::new(&first).lenenc()? {
-        answer.columns.push(stream.read_payload(ANSWER_BYTES_MAX).await?);
+        answer.columns.push(read_within(stream, &mut left).await?);
     }
-    let mut bytes = 0;
     loop {
-        let payload = stream.read_payload(ANSWER_BYTES_MAX).await?;
-        bytes += payload.len() as u64;
+        let payload = read_within(stream, &mut left).await?;
         if matches!(payload.first(), Some(0xFE | 0xFF)) {
             let status = expect_ok(&payload)?;
             return Ok((answer, status));
         }
-        if bytes > ANSWER_BYTES_MAX {
-            return Err(BackendError::Malformed(Malformed("answer of an internal query is too large")));
-        }
         answer.rows.push(payload);
     }
+}
+
+/// Reads one packet of an answer that may have `left` bytes more. A packet counts for its overhead, too:
+/// there may be many empty ones.
+async fn read_within(stream: &mut PacketStream, left: &mut u64) -> Result<Vec<u8>, BackendError> {
+    const OVERHEAD: u64 = 32;
+    let payload = stream.read_payload(*left).await?;
+    *left = left
+        .checked_sub(payload.len() as u64 + OVERHEAD)
+        .ok_or(Malformed("answer that is larger than an internal question's may be"))?;
+    Ok(payload)
 }
 
 fn parse_row(payload: &[u8], columns: u64) -> Result<Vec<Option<Vec<u8>>>, Malformed> {
@@ -469,8 +479,9 @@ async fn read_prepared(stream: &mut PacketStream) -> Result<PrepareReply, Backen
     let warnings = reader.u16().unwrap_or(0);
     let count = usize::from(columns) + usize::from(parameters);
     let mut definitions = Vec::with_capacity(count);
+    let mut left = DEFINITIONS_BYTES_MAX;
     for _ in 0..count {
-        definitions.push(stream.read_payload(ANSWER_BYTES_MAX).await?.into_boxed_slice());
+        definitions.push(read_within(stream, &mut left).await?.into_boxed_slice());
     }
     Ok(PrepareReply { id, parameters, columns, warnings, definitions: definitions.into() })
 }

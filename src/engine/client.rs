@@ -2,6 +2,7 @@
 
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::config::Timeouts;
 use crate::error::SqlError;
@@ -10,6 +11,9 @@ use crate::wire::{
     Capabilities, Deadline, HEADER_BYTES, OkPacket, PacketStream, StatusFlags, StreamError, encode_eof,
     encode_err, frame,
 };
+
+/// How long a client that was told to go may go on sending.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
 
 /// One client's connection.
 #[derive(Debug)]
@@ -37,6 +41,15 @@ pub enum ClientError {
     /// It sent nothing in time.
     #[error("client sent nothing in time")]
     ReadTimeout,
+}
+
+/// How a client ceased to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It closed its connection, or its sending half only: nobody can tell before it is written to.
+    Finished,
+    /// Its connection is broken.
+    Failed,
 }
 
 impl From<io::Error> for ClientError {
@@ -103,13 +116,14 @@ impl Client {
         }
     }
 
-    /// Ready when the client has closed its connection. What it sends meanwhile (pipelined commands) is
-    /// kept, up to a buffer's size; beyond that it has to wait.
-    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the client sends no more. What it sends meanwhile (pipelined commands) is kept, up to a
+    /// buffer's size; beyond that it has to wait.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
         while self.stream.input.len() < crate::wire::BUFFER_BYTES {
             match self.stream.poll_fill(cx, HEADER_BYTES) {
-                Poll::Ready(Ok(n)) if n > 0 => {}
-                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Departure::Finished),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Departure::Failed),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -139,6 +153,17 @@ impl Client {
         let mut payload = Vec::with_capacity(64);
         encode_err(error, true, &mut payload);
         self.send_payload(&payload).await
+    }
+
+    /// The last thing that a client is told which may be in the middle of sending. What it sends is read
+    /// and dropped for a while: a socket closed before would reset the connection, and the client, busy
+    /// writing, would never see the error.
+    pub async fn farewell(&mut self, error: &SqlError) {
+        if self.send_error(error).await.is_err() || self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let limit = self.timeouts.read.min(FAREWELL_MAX);
+        let _ = self.deadline.run(limit, self.stream.drain()).await;
     }
 
     /// Sends one payload as the next packet of this exchange.

@@ -6,11 +6,8 @@ use crate::backend::BackendError;
 use crate::engine::error::EngineError;
 use crate::engine::relay::{Relay, RelayError, relay};
 use crate::engine::session::Session;
-use crate::engine::statement::is_whole;
 use crate::telemetry::PinReason;
-use crate::wire::{
-    Capabilities, HEADER_BYTES, Header, OkPacket, ReplyKind, StateChange, StatusFlags, encode_state_change,
-};
+use crate::wire::{Capabilities, Header, OkPacket, ReplyKind, StateChange, StatusFlags, encode_state_change};
 
 impl Session {
     fn ok(&self) -> OkPacket<'static> {
@@ -85,9 +82,7 @@ impl Session {
 
     /// A command that a server answers and that leaves the session as it is: COM_STATISTICS,
     /// COM_FIELD_LIST, COM_PROCESS_INFO, COM_DEBUG.
-    pub async fn pass_on(&mut self, header: Header, kind: ReplyKind) -> Result<(), EngineError> {
-        self.client.need(HEADER_BYTES + header.length).await?;
-        debug_assert!(is_whole(&self.client.stream.input, header), "small commands only");
+    pub async fn pass_on(&mut self, command: &[u8], kind: ReplyKind) -> Result<(), EngineError> {
         self.acquire(Instant::now()).await?;
         let reply_timeout = self.reply_timeout();
         let lease = self.lease.as_mut().expect("acquired just before");
@@ -95,10 +90,7 @@ impl Session {
         lease.begin();
         let client = &mut self.client;
         let result = async {
-            let whole = HEADER_BYTES + header.length;
-            let command = &client.stream.input.filled()[..whole];
-            let written = lease.stream.write_all(command).await;
-            client.stream.input.consume(whole);
+            let written = lease.stream.write_payload(command).await;
             written.map_err(|error| RelayError::Server { error: error.into(), untouched: true })?;
             relay(lease, client, how).await
         }

@@ -5,6 +5,7 @@ use crate::backend::pool::PoolError;
 use crate::engine::client::ClientError;
 use crate::engine::relay::RelayError;
 use crate::error::{Blame, ProxyError, SqlError};
+use crate::wire::StreamError;
 
 /// A statement failed. What the client is told, and whether its session goes on, follows from it.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,15 @@ impl EngineError {
         Self::Refused(SqlError::new(code, state, message))
     }
 
+    /// The client's own mistake or misfortune that ended the statement, wherever it was noticed.
+    #[must_use]
+    pub const fn of_client(&self) -> Option<&ClientError> {
+        match self {
+            Self::Client(error) | Self::Relay(RelayError::Client(error)) => Some(error),
+            Self::Relay(_) | Self::Backend(_) | Self::Lost(_) | Self::Refused(_) => None,
+        }
+    }
+
     /// Whether the client can still be answered and its session go on.
     #[must_use]
     pub const fn session_survives(&self) -> bool {
@@ -71,24 +81,32 @@ impl ProxyError for EngineError {
     }
 
     fn sql_error(&self) -> SqlError {
+        if let Some(error) = self.of_client() {
+            return client_error(error);
+        }
         match self {
-            Self::Client(ClientError::Stream(crate::wire::StreamError::Sequence { .. })) => {
-                SqlError::new(1156, "08S01", "Got packets out of order")
-            }
-            Self::Client(ClientError::Stream(crate::wire::StreamError::TooLarge(_))) => {
-                SqlError::new(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
-            }
-            Self::Client(ClientError::ReadTimeout) => SqlError::new(
-                4031,
-                "HY000",
-                "The client was disconnected by the server because of inactivity.",
-            ),
-            Self::Client(_) => SqlError::new(1158, "08S01", "Got an error reading communication packets"),
-            Self::Backend(error) => error.sql_error(),
-            Self::Relay(_) | Self::Lost(_) => {
+            Self::Client(_) | Self::Relay(_) | Self::Lost(_) => {
                 SqlError::new(2013, "HY000", "Lost connection to MySQL server during query")
             }
+            Self::Backend(error) => error.sql_error(),
             Self::Refused(error) => error.clone(),
+        }
+    }
+}
+
+fn client_error(error: &ClientError) -> SqlError {
+    match error {
+        ClientError::Stream(StreamError::Sequence { .. }) => {
+            SqlError::new(1156, "08S01", "Got packets out of order")
+        }
+        ClientError::Stream(StreamError::TooLarge(_)) => {
+            SqlError::new(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
+        }
+        ClientError::ReadTimeout => {
+            SqlError::new(4031, "HY000", "The client was disconnected by the server because of inactivity.")
+        }
+        ClientError::Stream(_) | ClientError::WriteTimeout => {
+            SqlError::new(1158, "08S01", "Got an error reading communication packets")
         }
     }
 }

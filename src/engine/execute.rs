@@ -6,14 +6,14 @@ use crate::backend::Flavor;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::prepared::unknown_statement;
-use crate::engine::relay::{Relay, relay};
+use crate::engine::relay::{Relay, RelayError, relay};
 use crate::engine::session::Session;
 use crate::engine::statement::{Sending, WHOLE_MAX, is_whole};
 use crate::engine::streaming::stream_command;
 use crate::error::ProxyError;
 use crate::sql::Effects;
 use crate::telemetry::{CommandKind, StatementContext};
-use crate::wire::{Command, HEADER_BYTES, Header, ReplyKind, StatusFlags};
+use crate::wire::{Command, HEADER_BYTES, Header, ReplyKind, StatusFlags, StreamError};
 
 /// Cursor type bits of an execution's flags.
 const CURSOR_TYPES: u8 = 0x07;
@@ -160,11 +160,10 @@ impl Session {
     }
 
     /// COM_STMT_FETCH: rows from a cursor, which is on the bound connection.
-    pub async fn fetch(&mut self, header: Header, id: u32) -> Result<(), EngineError> {
+    pub async fn fetch(&mut self, command: &[u8], id: u32) -> Result<(), EngineError> {
         let (key, open) = match self.statement(id) {
             Some(statement) => (statement.key.clone(), statement.cursor),
             None => {
-                self.skip_command(header).await?;
                 return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_fetch"));
             }
         };
@@ -175,17 +174,24 @@ impl Session {
             .filter(|_| open)
             .and_then(|lease| lease.prepared.find(&key).map(|statement| statement.reply.id));
         let (Some(server_id), Some(lease)) = (server_id, self.lease.as_mut()) else {
-            self.skip_command(header).await?;
             let stop = if self.flavor() == Flavor::MySql { "." } else { "" };
             let message = format!("The statement ({id}) has no open cursor{stop}");
             return Err(EngineError::refused(1421, "HY000", message));
         };
-        let packet = self.client.stream.input.filled_mut();
-        packet[HEADER_BYTES + 1..HEADER_BYTES + 5].copy_from_slice(&server_id.to_le_bytes());
+        if !lease.stream.is_quiet() {
+            self.drop_lease();
+            return Err(EngineError::Lost(RelayError::Server {
+                error: StreamError::Closed,
+                untouched: true,
+            }));
+        }
+        let mut command = command.to_vec();
+        command[1..5].copy_from_slice(&server_id.to_le_bytes());
         lease.begin();
         let how = Relay { kind: ReplyKind::Rows, infile: false, cursor: false, reply_timeout };
         let result = async {
-            stream_command(lease, &mut self.client, header).await?;
+            let written = lease.stream.write_payload(&command).await;
+            written.map_err(|error| RelayError::Server { error: error.into(), untouched: true })?;
             relay(lease, &mut self.client, how).await
         }
         .await;

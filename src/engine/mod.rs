@@ -20,6 +20,7 @@ mod streaming;
 pub use client::{Client, ClientError};
 pub use error::EngineError;
 pub use facts::FactsCache;
+pub use parameters::{ParameterLayout, skip_value};
 pub use process::{Engine, Shutdown};
 pub use relay::RelayError;
 pub use session::{

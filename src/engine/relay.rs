@@ -1,12 +1,15 @@
 //! Passing a reply on: as the server sent it where the client's capabilities allow, translated where
 //! they do not, in bounded memory either way.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::time::{Sleep, sleep};
+
 use crate::backend::BackendConn;
-use crate::engine::client::{Client, ClientError};
+use crate::engine::client::{Client, ClientError, Departure};
 use crate::engine::error::EngineError;
 use crate::engine::streaming::write_server;
 use crate::wire::{
@@ -14,6 +17,14 @@ use crate::wire::{
     ReplyScanner, StateChange, StateChanges, StatusFlags, StreamError, encode_eof, encode_state_change,
     frame,
 };
+
+/// A client that has stopped sending may have left, or may only have nothing more to say: it still gets
+/// the reply that comes within this time, as on a server. One that left costs the server connection that
+/// much longer.
+const FINISHED_GRACE: Duration = Duration::from_millis(500);
+
+/// Session state that one reply may report, in bytes.
+const CHANGES_BYTES_MAX: usize = 4 << 20;
 
 /// How a reply is to be passed on.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +73,17 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// A variable now has this value; what was reported of it before does not count any more.
+    fn set(&mut self, name: &str, value: &[u8]) -> Result<(), Malformed> {
+        if let Some((_, known)) = self.variables.iter_mut().find(|(known, _)| **known == *name) {
+            *known = value.into();
+        } else {
+            self.variables.push((name.into(), value.into()));
+        }
+        let bytes: usize = self.variables.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > CHANGES_BYTES_MAX { Err(Malformed("too many session state changes")) } else { Ok(()) }
+    }
+
     /// Whether anything was reported.
     #[must_use]
     pub fn any(&self) -> bool {
@@ -104,6 +126,7 @@ pub async fn relay(conn: &mut BackendConn, client: &mut Client, how: Relay) -> R
         sent: false,
         how,
         translate: !client.capabilities.has(Capabilities::DEPRECATE_EOF),
+        grace: None,
     };
     relaying.run(conn, client).await?;
     relaying.outcome.rows = relaying.scanner.rows();
@@ -122,6 +145,8 @@ struct Relaying {
     how: Relay,
     /// The client does not know DEPRECATE_EOF.
     translate: bool,
+    /// The client has stopped sending; when this is over, it counts as gone.
+    grace: Option<Pin<Box<Sleep>>>,
 }
 
 impl Relaying {
@@ -180,12 +205,20 @@ impl Relaying {
         client: &mut Client,
         wanted: usize,
     ) -> Result<(), RelayError> {
-        let (deadline, stream) = (&mut conn.deadline, &mut conn.stream);
+        let (deadline, stream, grace) = (&mut conn.deadline, &mut conn.stream, &mut self.grace);
         let read = poll_fn(|cx| {
             if let Poll::Ready(result) = stream.poll_fill(cx, wanted) {
                 return Poll::Ready(Ok(result));
             }
-            client.poll_gone(cx).map(|()| Err(RelayError::Gone))
+            if grace.is_none() {
+                match client.poll_gone(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Departure::Failed) => return Poll::Ready(Err(RelayError::Gone)),
+                    Poll::Ready(Departure::Finished) => {}
+                }
+            }
+            let grace = grace.get_or_insert_with(|| Box::pin(sleep(FINISHED_GRACE)));
+            grace.as_mut().poll(cx).map(|()| Err(RelayError::Gone))
         });
         let result = deadline.run(self.how.reply_timeout, read).await;
         let untouched = !self.sent && conn.input().is_empty();
@@ -257,6 +290,7 @@ impl Relaying {
         packet[3] = sequence;
         let payload = &packet[HEADER_BYTES..];
         match end {
+            End::Err if payload.len() < 3 => return Err(Malformed("error packet without a number").into()),
             End::Err => {
                 self.outcome.error = payload.get(1..3).map(|code| u16::from_le_bytes([code[0], code[1]]));
                 self.outcome.row_count = -1;
@@ -302,7 +336,7 @@ impl Relaying {
                 StateChange::SystemVariable { name, value } => {
                     explained = true;
                     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-                    outcome.changes.variables.push((name.into(), value.into()));
+                    outcome.changes.set(&name, value)?;
                 }
                 StateChange::Schema(name) => {
                     explained = true;

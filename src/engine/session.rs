@@ -14,10 +14,11 @@ use crate::engine::facts::FactsCache;
 use crate::engine::pins::Pins;
 use crate::engine::prepared::Statements;
 use crate::engine::process::Engine;
+use crate::engine::relay::RelayError;
 use crate::engine::snapshot::{Snapshot, User};
 use crate::sql::{LexMode, Server};
 use crate::telemetry::{SessionGuard, WorkerMetrics};
-use crate::wire::{Capabilities, StatusFlags};
+use crate::wire::{Capabilities, StatusFlags, StreamError};
 
 /// What one worker thread has for itself.
 #[derive(Debug)]
@@ -226,6 +227,16 @@ impl Session {
     /// in line. The wait begins at `started`.
     pub(crate) async fn acquire(&mut self, started: Instant) -> Result<Duration, EngineError> {
         let mut waited = Duration::ZERO;
+        if let Some(lease) = self.lease.as_mut()
+            && !lease.stream.is_quiet()
+        {
+            // Bytes that nobody asked for would be taken for the next reply.
+            self.drop_lease();
+            return Err(EngineError::Lost(RelayError::Server {
+                error: StreamError::Closed,
+                untouched: true,
+            }));
+        }
         for attempt in 1.. {
             if self.lease.is_none() {
                 waited += self.lease_connection(started).await?;
@@ -298,7 +309,7 @@ impl Session {
             if let std::task::Poll::Ready(output) = wait.as_mut().poll(cx) {
                 return std::task::Poll::Ready(Ok(output));
             }
-            client.poll_gone(cx).map(|()| Err(EngineError::from(crate::engine::relay::RelayError::Gone)))
+            client.poll_gone(cx).map(|_| Err(EngineError::from(RelayError::Gone)))
         })
         .await
     }

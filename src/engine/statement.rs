@@ -489,7 +489,9 @@ fn skip_attributes(payload: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_carried;
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    use super::{is_carried, skip_attributes};
 
     #[test]
     fn what_a_server_reports_is_carried_only_if_it_can_be_set_again() {
@@ -500,5 +502,12 @@ mod tests {
         check("session_track_schema", false);
         check("last_insert_id", false);
         check("last_gtid", false);
+    }
+
+    proptest! {
+        #[test]
+        fn random_query_attributes_never_panic(payload in proptest::collection::vec(any::<u8>(), 0..80)) {
+            prop_assert!(skip_attributes(&payload).is_none_or(|text| text.len() <= payload.len()));
+        }
     }
 }

@@ -153,11 +153,11 @@ enum Next {
 
 async fn dispatch(session: &mut Session, header: Header, context: &mut Context) -> Result<Next, EngineError> {
     session.client.need(HEADER_BYTES + header.length.min(1)).await?;
+    session.client.stream.sequence = header.sequence.wrapping_add(1);
     let max = session.client.packet_bytes_max;
     if header.length as u64 > max {
         return Err(ClientError::from(StreamError::TooLarge(header.length as u64)).into());
     }
-    session.client.stream.sequence = header.sequence.wrapping_add(1);
     let first = session.client.stream.input.filled().get(HEADER_BYTES).copied();
     match first.filter(|_| header.length > 0) {
         Some(code::QUERY) => session.query(header).await?,
@@ -190,43 +190,26 @@ async fn dispatch_rare(
     }
     session.client.need(HEADER_BYTES + header.length).await?;
     let payload = session.client.stream.input.filled()[HEADER_BYTES..HEADER_BYTES + header.length].to_vec();
+    // Taken out of the input first: whatever becomes of the command, it is not read again.
+    session.skip(header).await?;
     let command = match Command::parse(&payload) {
         Ok(command) => command,
-        Err(_) => {
-            session.skip(header).await?;
-            return Err(if payload.is_empty() { unknown_command() } else { malformed() });
-        }
+        // It has no reply, not even to an error.
+        Err(_) if payload.first() == Some(&code::STMT_CLOSE) => return Ok(Next::Continue),
+        Err(_) if payload.is_empty() => return Err(unknown_command()),
+        Err(_) => return Err(malformed()),
     };
-    // These go on as they are; all others are taken out of the input first.
-    match command {
-        Command::StmtFetch { statement, .. } => {
-            session.fetch(header, statement).await?;
-            return Ok(Next::Continue);
-        }
-        Command::Statistics => {
-            session.pass_on(header, ReplyKind::Text).await?;
-            return Ok(Next::Continue);
-        }
-        Command::FieldList(_) => {
-            session.pass_on(header, ReplyKind::Rows).await?;
-            return Ok(Next::Continue);
-        }
-        Command::ProcessInfo => {
-            session.pass_on(header, ReplyKind::Results).await?;
-            return Ok(Next::Continue);
-        }
-        Command::Debug => {
-            session.pass_on(header, ReplyKind::Status).await?;
-            return Ok(Next::Continue);
-        }
-        _ => session.skip(header).await?,
-    }
     match command {
         Command::Quit => return Ok(Next::Quit),
         Command::Ping => session.ping().await?,
         Command::InitDb(schema) => session.init_db(schema.to_vec()).await?,
         Command::SetOption(option) => session.set_option(option).await?,
         Command::ResetConnection => session.reset_connection().await?,
+        Command::StmtFetch { statement, .. } => session.fetch(&payload, statement).await?,
+        Command::Statistics => session.pass_on(&payload, ReplyKind::Text).await?,
+        Command::FieldList(_) => session.pass_on(&payload, ReplyKind::Rows).await?,
+        Command::ProcessInfo => session.pass_on(&payload, ReplyKind::Results).await?,
+        Command::Debug => session.pass_on(&payload, ReplyKind::Status).await?,
         Command::StmtClose(id) => session.close_statement(id),
         Command::StmtReset(id) => session.reset_statement(id).await?,
         Command::ChangeUser(body) => change_user(session, body, context).await?,
@@ -296,13 +279,12 @@ async fn change_user(session: &mut Session, body: &[u8], context: &mut Context) 
 async fn answer(session: &mut Session, error: &EngineError) -> Result<(), ()> {
     report(error);
     if !error.session_survives() {
-        let told = matches!(
-            error,
-            EngineError::Client(ClientError::Stream(StreamError::Sequence { .. } | StreamError::TooLarge(_)))
-        );
-        if told {
-            let _ = session.client.send_error(&error.sql_error()).await;
-            let _ = session.client.stream.shutdown().await;
+        if let Some(ClientError::Stream(StreamError::Sequence { .. } | StreamError::TooLarge(_))) =
+            error.of_client()
+        {
+            // Not with a server connection in hand.
+            Box::pin(session.end()).await;
+            session.client.farewell(&error.sql_error()).await;
         }
         return Err(());
     }
@@ -348,7 +330,13 @@ async fn say_goodbye(session: &mut Session, error: &ClientError) {
         ),
         _ => SqlError::new(1156, "08S01", "Got packets out of order"),
     };
-    session.client.stream.sequence = u8::from(!matches!(error, ClientError::ReadTimeout));
-    let _ = session.client.send_error(&told).await;
-    let _ = session.client.stream.shutdown().await;
+    if matches!(error, ClientError::ReadTimeout) {
+        session.client.stream.sequence = 0;
+        let _ = session.client.send_error(&told).await;
+        let _ = session.client.stream.shutdown().await;
+    } else {
+        session.client.stream.sequence = 1;
+        session.end().await;
+        session.client.farewell(&told).await;
+    }
 }

@@ -167,6 +167,8 @@ impl Writer for Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -185,5 +187,29 @@ mod tests {
         assert!(Reader::new(&[0xFC, 1]).lenenc().is_err());
         assert!(Reader::new(&[5, b'a']).lenenc_bytes().is_err());
         assert!(Reader::new(b"no end").nul_bytes().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_reading_of_random_bytes_ends(bytes in proptest::collection::vec(any::<u8>(), 0..64), ops: Vec<u8>) {
+            let mut reader = Reader::new(&bytes);
+            for op in ops {
+                let before = reader.rest().len();
+                let read = match op % 10 {
+                    0 => reader.u8().map(drop),
+                    1 => reader.u16().map(drop),
+                    2 => reader.u24().map(drop),
+                    3 => reader.u32().map(drop),
+                    4 => reader.u64().map(drop),
+                    5 => reader.lenenc().map(drop),
+                    6 => reader.lenenc_bytes().map(drop),
+                    7 => reader.nul_bytes().map(drop),
+                    8 => reader.bytes(usize::MAX - usize::from(op)).map(drop),
+                    _ => reader.bytes(usize::from(op)).map(drop),
+                };
+                prop_assert!(reader.rest().len() <= before);
+                prop_assert!(read.is_err() || reader.rest().len() < before);
+            }
+        }
     }
 }

@@ -27,7 +27,7 @@ pub use ok::{
     ErrPacket, OkPacket, StateChange, StateChanges, encode_eof, encode_err, encode_state_change, parse_eof,
 };
 pub use packet::{HEADER_BYTES, Header, PAYLOAD_MAX, frame};
-pub use reply::{End, Event, ReplyKind, ReplyScanner};
+pub use reply::{END_BYTES_MAX, End, Event, ReplyKind, ReplyScanner};
 pub use socket::{Socket, Transport};
 pub use status::StatusFlags;
 pub use stream::{PacketStream, StreamError};

@@ -229,6 +229,8 @@ pub fn encode_state_change(change: StateChange<'_>, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -266,5 +268,44 @@ mod tests {
         let parsed = ErrPacket::parse(&payload).expect("round trip");
         assert_eq!((parsed.code, &parsed.state), (1064, b"42000"));
         assert_eq!(parsed.message.len(), 510);
+    }
+
+    /// An OK whose state changes are `state`, as a server sends it.
+    fn ok_with(state: &[u8]) -> Vec<u8> {
+        let mut payload = vec![0, 0, 0];
+        payload.put_u16(StatusFlags::SESSION_STATE_CHANGED.0);
+        payload.put_u16(0);
+        payload.put_lenenc_bytes(b"");
+        payload.put_lenenc_bytes(state);
+        payload
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = ErrPacket::parse(&bytes);
+            let _ = parse_eof(&bytes);
+            if let Ok(ok) = OkPacket::parse(&bytes) {
+                prop_assert!(StateChanges::new(ok.state).count() <= bytes.len() + 1);
+            }
+            let payload = ok_with(&bytes);
+            let ok = OkPacket::parse(&payload).expect("well-formed up to its state");
+            prop_assert_eq!(ok.state, &*bytes);
+            prop_assert!(StateChanges::new(ok.state).count() <= bytes.len() + 1);
+        }
+
+        #[test]
+        fn a_damaged_packet_never_panics(at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+            let mut state = Vec::new();
+            encode_state_change(StateChange::SystemVariable { name: b"time_zone", value: b"UTC" }, &mut state);
+            encode_state_change(StateChange::Schema(b"shop"), &mut state);
+            let mut payload = ok_with(&state);
+            let at = at.index(payload.len());
+            payload[at] = byte;
+            payload.truncate(cut.index(payload.len() + 1));
+            if let Ok(ok) = OkPacket::parse(&payload) {
+                prop_assert!(StateChanges::new(ok.state).count() <= payload.len());
+            }
+        }
     }
 }

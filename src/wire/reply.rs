@@ -22,6 +22,10 @@ pub enum ReplyKind {
     Text,
 }
 
+/// Bytes of the packet that ends a result at most: a server's message takes 512, session state changes a
+/// few KiB. It is the only packet of a reply that is held in one piece.
+pub const END_BYTES_MAX: usize = 1 << 20;
+
 /// How a result, or the whole reply, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -143,10 +147,11 @@ impl ReplyScanner {
                 at += HEADER_BYTES;
                 continue;
             }
+            // Before its first byte is looked at: an empty packet has none, what follows is the next one's.
+            if header.length == 0 {
+                return Err(Malformed("empty packet in a reply"));
+            }
             let Some(&first) = bytes.get(at + HEADER_BYTES) else {
-                if header.length == 0 {
-                    return Err(Malformed("empty packet in a reply"));
-                }
                 return Ok((at, Event::More { wanted: HEADER_BYTES + 1 }));
             };
             if let Some(end) = self.ends(first, header.length) {
@@ -181,6 +186,9 @@ impl ReplyScanner {
     }
 
     fn end(&mut self, packet: &[u8], header: Header, end: End) -> Result<Event, Malformed> {
+        if header.length > END_BYTES_MAX {
+            return Err(Malformed("packet too large to end a result"));
+        }
         let Some(payload) = packet.get(HEADER_BYTES..HEADER_BYTES + header.length) else {
             return Ok(Event::More { wanted: HEADER_BYTES + header.length });
         };
@@ -275,6 +283,15 @@ mod tests {
             assert_eq!(walk(ReplyKind::Results, &reply(&[b"\xfb/f"]), step).0, vec![End::LocalInfile]);
             assert_eq!(walk(ReplyKind::Status, &reply(&[&[0xFE, 0, 0, 2, 0]]), step).0, vec![End::Ok]);
             assert_eq!(walk(ReplyKind::Text, &reply(&[b"Uptime: 1"]), step).0, vec![End::Text]);
+        }
+    }
+
+    #[test]
+    fn an_empty_packet_is_malformed_whatever_follows_it() {
+        for follows in [&b""[..], b"\xff", b"\xfe\0\0\x02\0\0\0"] {
+            let mut bytes = [&[0, 0, 0, 1], follows].concat();
+            let mut scanner = ReplyScanner::new(ReplyKind::Rows);
+            assert_eq!(scanner.scan(&mut bytes), Err(Malformed("empty packet in a reply")));
         }
     }
 

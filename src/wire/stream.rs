@@ -211,6 +211,18 @@ impl PacketStream {
         self.write_all(&bytes).await
     }
 
+    /// Reads and drops everything until the peer closes. Cancel-safe.
+    pub async fn drain(&mut self) {
+        loop {
+            self.input.consume(self.input.len());
+            self.exact = false;
+            match self.fill(1).await {
+                Ok(n) if n > 0 => {}
+                _ => return,
+            }
+        }
+    }
+
     /// Says goodbye below the protocol: TLS close_notify, FIN.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         self.socket.shutdown().await

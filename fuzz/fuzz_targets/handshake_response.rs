@@ -1,0 +1,21 @@
+//! What a client answers to the greeting, and COM_CHANGE_USER: parsed, and what parses is written back
+//! in a form that parses to the same.
+
+#![no_main]
+
+use dazzle::wire::Capabilities;
+use dazzle::wire::handshake::{ChangeUser, ClientHello};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|payload: &[u8]| {
+    if let Ok(ClientHello::Login(response)) = ClientHello::parse(payload) {
+        let mut encoded = Vec::new();
+        response.encode(&mut encoded);
+        // Attributes and names may be counted in another way, but never grow beyond reason.
+        assert!(encoded.len() <= 4 * payload.len() + 64);
+        assert!(matches!(ClientHello::parse(&encoded), Ok(ClientHello::Login(_))), "{response:?}");
+    }
+    let Some((flags, body)) = payload.split_first_chunk::<4>() else { return };
+    let capabilities = Capabilities(u64::from(u32::from_le_bytes(*flags)));
+    let _ = ChangeUser::parse(body, capabilities);
+});

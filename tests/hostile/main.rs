@@ -1,0 +1,16 @@
+//! Bad input from either side: whatever a client or a server sends, its peer gets the error that MySQL
+//! gives or a clean close, and the proxy goes on serving everybody else.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod before_login;
+mod client;
+mod commands;
+mod crowds;
+mod decoders;
+mod leaving;
+mod packets;
+mod proxy;
+mod rogue;
+mod server;
+mod startup;
