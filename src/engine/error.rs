@@ -5,6 +5,7 @@ use crate::backend::pool::PoolError;
 use crate::engine::client::ClientError;
 use crate::engine::relay::RelayError;
 use crate::error::{Blame, ProxyError, SqlError};
+use crate::wire::ErrPacket;
 use crate::wire::StreamError;
 
 /// A statement failed. What the client is told, and whether its session goes on, follows from it.
@@ -49,6 +50,15 @@ impl EngineError {
         match self {
             Self::Client(error) | Self::Relay(RelayError::Client(error)) => Some(error),
             Self::Relay(_) | Self::Backend(_) | Self::Lost(_) | Self::Refused(_) => None,
+        }
+    }
+
+    /// The server's own ERR packet, if that is the error: it is passed on word for word.
+    #[must_use]
+    pub const fn server_packet(&self) -> Option<&ErrPacket> {
+        match self {
+            Self::Backend(BackendError::Server(packet)) => Some(packet),
+            _ => None,
         }
     }
 

@@ -7,41 +7,18 @@ use crate::backend::{Condition, ServerLease, parting_error};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::kill::{Running, killable};
-use crate::engine::relay::{Changes, Outcome, Relay, RelayError, relay};
+use crate::engine::relay::{Outcome, Relay, RelayError, relay};
 use crate::engine::session::Session;
 use crate::engine::streaming::stream_command;
+use crate::engine::tracker::is_uncarried;
 use crate::error::ProxyError;
-use crate::sql::{Access, Effects, Kind, Statement, Target, set_assignments};
+use crate::sql::{Access, Effects, Kind, Statement};
 use crate::telemetry::{Activity, CommandKind, PinReason, StatementContext};
 use crate::wire::{Buffer, Capabilities, HEADER_BYTES, Header, PAYLOAD_MAX, Reader, ReplyKind, StatusFlags};
 
 /// Texts up to this length are read whole before they are looked at; of longer ones the beginning
 /// decides, and the rest is streamed.
 pub(crate) const WHOLE_MAX: usize = 1 << 20;
-
-/// Variables whose value belongs to one connection: they are not carried, their session is pinned.
-const UNCARRIED: [&str; 16] = [
-    "gtid_next",
-    "identity",
-    "immediate_server_version",
-    "insert_id",
-    "last_insert_id",
-    "original_commit_timestamp",
-    "original_server_version",
-    "profiling",
-    "pseudo_replica_mode",
-    "pseudo_slave_mode",
-    "pseudo_thread_id",
-    "rand_seed1",
-    "rand_seed2",
-    "sql_log_bin",
-    "timestamp",
-    "debug",
-];
-
-/// Variables that MariaDB reports and nobody can set: they say what the connection did.
-const READ_ONLY: [&str; 6] =
-    ["error_count", "external_user", "in_transaction", "last_gtid", "proxy_user", "warning_count"];
 
 /// A statement on its way.
 #[derive(Clone, Copy, Debug)]
@@ -324,123 +301,6 @@ impl Session {
             self.worker.metrics.pins.increment(reason);
         }
     }
-
-    /// The server reported changes: the session's image, and the connection's, become what it said.
-    pub(crate) fn take_in(&mut self, changes: &Changes) {
-        if changes.schema.is_none() && !changes.variables.iter().any(|(name, _)| is_carried(name)) {
-            return;
-        }
-        let mut image = (*self.state.image).clone();
-        if let Some(schema) = &changes.schema {
-            image = image.with_schema((!schema.is_empty()).then_some(schema));
-            let shown = String::from_utf8_lossy(schema);
-            self.guard.schema((!schema.is_empty()).then(|| Arc::from(&*shown)));
-        }
-        let carried = changes.variables.iter().filter(|(name, _)| is_carried(name));
-        image = image.with_variables(carried.map(|(name, value)| (&**name, &**value)));
-        let image = Arc::new(image);
-        if let Some(lease) = self.lease.as_mut() {
-            lease.became(&image);
-        }
-        self.state.become_image(image);
-    }
-
-    /// Asks the server for what a `SET` changed without it being reported: the collation that follows
-    /// from a charset, and variables outside the tracker's list.
-    pub(crate) async fn read_back(&mut self, text: &[u8], outcome: &Outcome) -> Result<(), EngineError> {
-        let reported = |name: &str| outcome.changes.variables.iter().any(|(reported, _)| &**reported == name);
-        let mut names: Vec<String> = Vec::new();
-        if reported("character_set_connection") || reported("character_set_client") {
-            names.push("collation_connection".into());
-        }
-        let Some(assignments) = set_assignments(text, self.state.mode) else {
-            self.pin(PinReason::SessionVariable);
-            return self.ask_variables(names).await;
-        };
-        for assignment in assignments {
-            let name = String::from_utf8_lossy(&assignment.name).to_ascii_lowercase();
-            if assignment.target != Target::Session {
-                continue;
-            }
-            // Pins also where it is reported, as MariaDB does.
-            if is_uncarried(&name) {
-                self.pin(PinReason::SessionVariable);
-            } else if is_word(&name) && !reported(&name) && !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        self.ask_variables(names).await
-    }
-
-    async fn ask_variables(&mut self, names: Vec<String>) -> Result<(), EngineError> {
-        let Some(lease) = self.lease.as_mut() else { return Ok(()) };
-        if names.is_empty() {
-            return Ok(());
-        }
-        let list: Vec<String> = names.iter().map(|name| format!("@@SESSION.{name}")).collect();
-        // A variable that cannot be read as a session's own cannot be carried either.
-        let Ok(mut rows) = lease.ask(&format!("SELECT {}", list.join(","))).await else {
-            self.pin(PinReason::SessionVariable);
-            return Ok(());
-        };
-        let values = rows.pop().unwrap_or_default();
-        let variables = names.into_iter().zip(values);
-        let read = variables.map(|(name, value)| (name.into(), value.unwrap_or_default().into()));
-        let changes = Changes { variables: read.collect(), ..Changes::default() };
-        self.take_in(&changes);
-        Ok(())
-    }
-
-    /// LAST_INSERT_ID(expression) in a query sets the value without a word in the reply. Asked for before
-    /// the connection may go; one that keeps the diagnostics of the statement is pinned instead.
-    pub(crate) async fn learn_last_insert_id(
-        &mut self,
-        statement: &Statement,
-        outcome: &Outcome,
-    ) -> Result<(), EngineError> {
-        if !statement.effects.contains(Effects::SETS_LAST_INSERT_ID) || outcome.row_count >= 0 {
-            return Ok(());
-        }
-        if outcome.warnings > 0 || outcome.error.is_some() {
-            self.pin(PinReason::SessionVariable);
-            return Ok(());
-        }
-        let Some(lease) = self.lease.as_mut() else { return Ok(()) };
-        let rows = lease.ask("SELECT LAST_INSERT_ID()").await?;
-        let value = rows.first().and_then(|row| row.first()).cloned().flatten().unwrap_or_default();
-        if let Some(value) = str::from_utf8(&value).ok().and_then(|value| value.parse().ok()) {
-            self.state.last_insert_id = value;
-        }
-        Ok(())
-    }
-
-    /// LAST_INSERT_ID() is the session's own, whoever used the connection before.
-    async fn adopt_last_insert_id(&mut self, statement: &Statement) -> Result<(), EngineError> {
-        if !statement.effects.contains(Effects::READS_LAST_INSERT_ID) {
-            return Ok(());
-        }
-        let value = self.state.last_insert_id;
-        let lease = self.lease.as_mut().expect("acquired just before");
-        if lease.status.has(StatusFlags::IN_TRANS) || !self.pins.is_empty() {
-            return Ok(());
-        }
-        lease.ask(&format!("SET last_insert_id={value}")).await?;
-        Ok(())
-    }
-}
-
-fn is_carried(name: &str) -> bool {
-    // It follows from collation_connection, which is read back.
-    name != "character_set_connection" && !is_uncarried(name) && !READ_ONLY.contains(&name)
-}
-
-/// Whether a change of it keeps the connection.
-fn is_uncarried(name: &str) -> bool {
-    name.starts_with("session_track") || UNCARRIED.contains(&name)
-}
-
-fn is_word(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.')
 }
 
 fn lost(error: std::io::Error) -> RelayError {
@@ -491,18 +351,7 @@ fn skip_attributes(payload: &[u8]) -> Option<&[u8]> {
 mod tests {
     use proptest::prelude::{any, prop_assert, proptest};
 
-    use super::{is_carried, skip_attributes};
-
-    #[test]
-    fn what_a_server_reports_is_carried_only_if_it_can_be_set_again() {
-        let check = |name: &str, expected: bool| assert_eq!(is_carried(name), expected, "{name}");
-        check("sql_mode", true);
-        check("collation_connection", true);
-        check("character_set_connection", false);
-        check("session_track_schema", false);
-        check("last_insert_id", false);
-        check("last_gtid", false);
-    }
+    use super::skip_attributes;
 
     proptest! {
         #[test]

@@ -10,7 +10,9 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use crate::config::{Listener, TlsMode};
-use crate::engine::{Client, Engine, EngineError, Session, SessionParts, Shutdown, User, Worker};
+use crate::engine::{
+    Client, Engine, EngineError, Session, SessionImage, SessionParts, Shutdown, User, Worker, offer,
+};
 use crate::error::{ProxyError, SqlError};
 use crate::frontend::credential::credential_of;
 use crate::frontend::limits::{ClientCounts, Counted};
@@ -18,7 +20,6 @@ use crate::frontend::listener::BoundListener;
 use crate::frontend::login::{
     Claim, Greeted, Hello, LoginError, Security, authenticate, greet, send_error, tls_required,
 };
-use crate::frontend::offer::offer;
 use crate::frontend::serve;
 use crate::telemetry::{ClientRefusal, LoginOutcome, RateLimit, SessionGuard, spawn};
 use crate::wire::compression::Algorithm;
@@ -328,7 +329,7 @@ async fn login_image(
     user: &User,
     frontend: &Frontend,
     response: &HandshakeResponse,
-) -> Result<crate::backend::SessionImage, EngineError> {
+) -> Result<SessionImage, EngineError> {
     let facts = crate::engine::server_facts(user, frontend.worker.id).await?;
     let mut image = facts.login_image(u16::from(response.collation), None);
     if response.capabilities.has(Capabilities::IGNORE_SPACE) {

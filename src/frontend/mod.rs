@@ -5,7 +5,6 @@ pub mod credential;
 mod limits;
 mod listener;
 mod login;
-mod offer;
 mod serve;
 pub mod tls;
 

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
-use crate::backend::BackendError;
 use crate::engine::{ClientError, EngineError, Session, Shutdown};
 use crate::error::{Blame, ProxyError, SqlError};
 use crate::frontend::accept::{Frontend, admit_user};
@@ -290,7 +289,8 @@ async fn answer(session: &mut Session, error: &EngineError) -> Result<(), ()> {
     }
     let sent = match error {
         // The server's own words: number, SQLSTATE, text.
-        EngineError::Backend(BackendError::Server(packet)) => {
+        error if error.server_packet().is_some() => {
+            let packet = error.server_packet().expect("asked just before");
             session.client.send_payload(&encode_server_error(packet)).await
         }
         error => session.client.send_error(&error.sql_error()).await,

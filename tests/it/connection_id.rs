@@ -8,7 +8,7 @@ both! {
         let mut victim = Login::new(proxy.at()).connect().await;
         let mut killer = Login::new(proxy.at()).connect().await;
         let id = victim.value("SELECT CONNECTION_ID()").await;
-        assert_eq!(id, victim.id().to_string());
+        assert_eq!(id, victim.greeting.connection_id.to_string());
         // On a server connection that it holds, too.
         victim.ok("BEGIN").await;
         victim.ok("SET @held = 1").await;

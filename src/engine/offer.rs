@@ -32,7 +32,8 @@ const OFFER: Capabilities = Capabilities::CLIENT_MYSQL
 const VERSION_UNKNOWN: &str = "8.0.36-dazzle";
 
 /// The greeting's version and capabilities.
-pub(crate) fn offer(topology: &Topology, tls: bool) -> (String, Capabilities) {
+#[must_use]
+pub fn offer(topology: &Topology, tls: bool) -> (String, Capabilities) {
     let mut capabilities = OFFER;
     if tls {
         capabilities |= Capabilities::SSL;
