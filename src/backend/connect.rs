@@ -105,6 +105,7 @@ fn blank(logged_in: &LoggedIn, flavor: Flavor) -> ServerFacts {
         flavor,
         fresh: Arc::new(SessionImage::new(None, std::collections::BTreeMap::new())),
         collations: HashMap::new(),
+        collation: logged_in.greeting.collation,
         packet_bytes_max: 0,
     }
 }
@@ -136,6 +137,7 @@ async fn read_facts(conn: &mut BackendConn) -> Result<ServerFacts, BackendError>
         flavor: conn.facts.flavor,
         fresh,
         collations,
+        collation: conn.facts.collation,
         packet_bytes_max,
     })
 }

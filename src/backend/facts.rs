@@ -43,6 +43,8 @@ pub struct ServerFacts {
     pub fresh: Arc<SessionImage>,
     /// Collations by id.
     pub collations: HashMap<u16, Collation>,
+    /// The collation its greeting names: drivers choose theirs by it.
+    pub collation: u8,
     /// `max_allowed_packet`, in bytes.
     pub packet_bytes_max: u64,
 }

@@ -23,7 +23,7 @@ pub use crate::backend::SessionImage;
 pub use client::{Client, ClientError};
 pub use error::EngineError;
 pub use facts::FactsCache;
-pub use offer::offer;
+pub use offer::{Offered, offer};
 pub use parameters::{ParameterLayout, skip_value};
 pub use process::{Engine, Shutdown};
 pub use relay::RelayError;

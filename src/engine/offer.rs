@@ -31,9 +31,23 @@ const OFFER: Capabilities = Capabilities::CLIENT_MYSQL
 /// only one of the two servers has.
 const VERSION_UNKNOWN: &str = "8.0.36-dazzle";
 
-/// The greeting's version and capabilities.
+/// What a greeting says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// The lowest version of all servers.
+    pub version: String,
+    /// What every server, and this proxy, can do.
+    pub capabilities: Capabilities,
+    /// The collation of that server's own greeting.
+    pub collation: u8,
+}
+
+/// `utf8mb4_general_ci`: while no server is known.
+const COLLATION_UNKNOWN: u8 = 45;
+
+/// What a greeting has to say at this moment.
 #[must_use]
-pub fn offer(topology: &Topology, tls: bool) -> (String, Capabilities) {
+pub fn offer(topology: &Topology, tls: bool) -> Offered {
     let mut capabilities = OFFER;
     if tls {
         capabilities |= Capabilities::SSL;
@@ -44,12 +58,10 @@ pub fn offer(topology: &Topology, tls: bool) -> (String, Capabilities) {
         // MariaDB has no query attributes: what not every server can do is not offered.
         capabilities |= Capabilities::QUERY_ATTRIBUTES;
     }
-    let version = facts
-        .iter()
-        .map(|facts| facts.version.as_str())
-        .min_by_key(|version| numbers(version))
-        .unwrap_or(VERSION_UNKNOWN);
-    (version.to_owned(), capabilities)
+    match facts.iter().min_by_key(|facts| numbers(&facts.version)) {
+        Some(facts) => Offered { version: facts.version.clone(), capabilities, collation: facts.collation },
+        None => Offered { version: VERSION_UNKNOWN.to_owned(), capabilities, collation: COLLATION_UNKNOWN },
+    }
 }
 
 /// `5.5.5-10.11.6-MariaDB` → `[10, 11, 6]`, `9.7.0` → `[9, 7, 0]`.

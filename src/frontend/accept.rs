@@ -180,9 +180,9 @@ impl Connection {
             _ => self.settings.tls,
         };
         crate::engine::learn_servers(&snapshot, self.frontend.worker.id, LEARN_PATIENCE).await;
-        let (version, capabilities) = offer(&snapshot.topology, tls != TlsMode::Disabled);
+        let offered = offer(&snapshot.topology, tls != TlsMode::Disabled);
         let host = self.peer.map_or_else(|| "localhost".to_owned(), |peer| peer.to_string());
-        let greeted = Greeted { version, capabilities, connection_id: guard.id(), tls, host };
+        let greeted = Greeted { offered, connection_id: guard.id(), tls, host };
         let (mut stream, error) = match greet(stream, &greeted, &security).await {
             Ok(hello) => match self.identify(hello, &greeted, &security, (guard, counted)).await {
                 Ok(logged_in) => return Some(logged_in),
@@ -274,7 +274,7 @@ impl Connection {
         if let Err(error) = admit_user(&user, &mut counted, stream.socket().is_secure()) {
             return Err((stream, error));
         }
-        let capabilities = response.capabilities & greeted.capabilities;
+        let capabilities = response.capabilities & greeted.offered.capabilities;
         let login = match login_image(&user, &self.frontend, &response).await {
             Ok(login) => login,
             Err(error) => return Err((stream, LoginError::Refused(error.sql_error()))),

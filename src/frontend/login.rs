@@ -7,6 +7,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::config::{Config, TlsMode};
+use crate::engine::Offered;
 use crate::error::SqlError;
 use crate::frontend::credential::credential_of;
 use crate::wire::auth::{Credential, Decoys, Offer, Plugin, RsaKeys, ServerAuth, Services, Sha2Cache, Step};
@@ -15,9 +16,6 @@ use crate::wire::{Capabilities, PacketStream, Socket, StatusFlags, StreamError, 
 
 /// Bytes of one packet of a login at most: connection attributes may take 64 KiB, names little.
 pub(crate) const LOGIN_BYTES_MAX: u64 = 128 << 10;
-
-/// `utf8mb4_general_ci`, as both servers' greetings name their default.
-const COLLATION: u8 = 45;
 
 /// What logins are checked with; rebuilt with every configuration.
 #[derive(Debug)]
@@ -78,8 +76,7 @@ impl LoginError {
 /// What the greeting of one connection says.
 #[derive(Clone, Debug)]
 pub(crate) struct Greeted {
-    pub(crate) version: String,
-    pub(crate) capabilities: Capabilities,
+    pub(crate) offered: Offered,
     pub(crate) connection_id: u32,
     pub(crate) tls: TlsMode,
     /// Client address as the error message of a refused login shows it.
@@ -103,11 +100,11 @@ pub(crate) async fn greet(
     let scramble = Scramble::random(&mut rand::rng());
     let mut payload = Vec::new();
     Greeting {
-        server_version: greeted.version.clone(),
+        server_version: greeted.offered.version.clone(),
         connection_id: greeted.connection_id,
         scramble,
-        capabilities: greeted.capabilities,
-        collation: COLLATION,
+        capabilities: greeted.offered.capabilities,
+        collation: greeted.offered.collation,
         status: StatusFlags::AUTOCOMMIT,
         plugin: Plugin::CachingSha2Password.name().to_owned(),
     }
@@ -121,7 +118,7 @@ pub(crate) async fn greet(
     };
     let mut secure = stream.socket().is_secure();
     if matches!(hello, ClientHello::Ssl(_)) {
-        if !greeted.capabilities.has(Capabilities::SSL) {
+        if !greeted.offered.capabilities.has(Capabilities::SSL) {
             return Err((stream, LoginError::refused(1043, "08S01", "Bad handshake")));
         }
         stream = match start_tls(stream, security).await {
