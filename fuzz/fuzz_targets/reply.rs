@@ -8,9 +8,8 @@ use libfuzzer_sys::fuzz_target;
 /// What a walk over the reply came to: ends, bytes consumed, rows; `None` after a malformed packet.
 type Walk = Option<(Vec<End>, usize, u64)>;
 
-fn walk(kind: ReplyKind, bytes: &[u8], mut step: impl FnMut() -> usize, shift: u8) -> Walk {
-    let mut scanner = ReplyScanner::new(kind);
-    scanner.shift_by(shift);
+fn walk(kind: ReplyKind, bytes: &[u8], mut step: impl FnMut() -> usize, first: u8) -> Walk {
+    let mut scanner = ReplyScanner::new(kind, first);
     let (mut held, mut fed, mut ends, mut consumed) = (Vec::new(), 0, Vec::new(), 0);
     loop {
         let before = held.len();
@@ -29,7 +28,9 @@ fn walk(kind: ReplyKind, bytes: &[u8], mut step: impl FnMut() -> usize, shift: u
                 held.extend_from_slice(&bytes[fed..fed + n]);
                 fed += n;
             }
-            Event::ColumnsEnd => scanner.shift_by(1),
+            Event::ColumnsEnd => {
+                scanner.take_sequence();
+            }
             Event::End { end, header, more } => {
                 let whole = HEADER_BYTES + header.length;
                 assert!(whole <= held.len(), "an end is whole");
@@ -48,7 +49,7 @@ fn walk(kind: ReplyKind, bytes: &[u8], mut step: impl FnMut() -> usize, shift: u
 }
 
 fuzz_target!(|input: (u8, u8, Vec<u8>, Vec<u8>)| {
-    let (kind, shift, steps, bytes) = input;
+    let (kind, first, steps, bytes) = input;
     let kind = match kind % 4 {
         0 => ReplyKind::Results,
         1 => ReplyKind::Rows,
@@ -64,7 +65,7 @@ fuzz_target!(|input: (u8, u8, Vec<u8>, Vec<u8>)| {
             at += 1;
             steps.get(at % steps.len().max(1)).map_or(1, |step| usize::from(*step))
         },
-        shift,
+        first,
     );
     assert_eq!(whole, pieces);
 });

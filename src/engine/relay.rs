@@ -119,7 +119,7 @@ pub enum RelayError {
 /// Passes one reply on. Not cancel-safe: a drop midway leaves the connection busy, so that it is closed.
 pub async fn relay(conn: &mut BackendConn, client: &mut Client, how: Relay) -> Result<Outcome, RelayError> {
     let mut relaying = Relaying {
-        scanner: ReplyScanner::new(how.kind),
+        scanner: ReplyScanner::new(how.kind, client.stream.sequence),
         outcome: Outcome::default(),
         staged: Buffer::default(),
         done: 0,
@@ -253,27 +253,12 @@ impl Relaying {
                 self.fill(conn, client, HEADER_BYTES + 1).await?;
             }
         }
-        // The sequence id of the packet that follows, before it is shifted further.
-        let sequence = match Header::parse(conn.input().filled()) {
-            Some(header) => header.sequence,
-            None => self.fill_header(conn, client).await?,
-        };
         let mut eof = Vec::with_capacity(5);
         encode_eof(0, conn.status.without(StatusFlags::OF_ONE_RESULT), &mut eof);
         let mut packet = Vec::with_capacity(9);
-        frame(&mut packet, sequence.wrapping_add(self.scanner.shift()), &eof);
+        frame(&mut packet, self.scanner.take_sequence(), &eof);
         self.staged.push(&packet);
-        self.scanner.shift_by(1);
         Ok(())
-    }
-
-    async fn fill_header(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<u8, RelayError> {
-        loop {
-            if let Some(header) = Header::parse(conn.input().filled()) {
-                return Ok(header.sequence);
-            }
-            self.fill(conn, client, HEADER_BYTES).await?;
-        }
     }
 
     /// Handles the packet that ends a result: it stands at `done`, whole.
@@ -286,7 +271,10 @@ impl Relaying {
     ) -> Result<(), RelayError> {
         let whole = HEADER_BYTES + header.length;
         let packet = &mut conn.input().filled_mut()[self.done..self.done + whole];
-        let sequence = header.sequence.wrapping_add(self.scanner.shift());
+        if end == End::LocalInfile {
+            return self.infile(conn, client, header).await;
+        }
+        let sequence = self.scanner.take_sequence();
         packet[3] = sequence;
         let payload = &packet[HEADER_BYTES..];
         match end {
@@ -297,7 +285,7 @@ impl Relaying {
                 self.outcome.status = conn.status.without(StatusFlags::MORE_RESULTS);
             }
             End::Text => {}
-            End::LocalInfile => return self.infile(conn, client, whole).await,
+            End::LocalInfile => {}
             End::Ok if payload.len() == 5 && payload[0] == 0xFE => {
                 let (warnings, status) = crate::wire::parse_eof(payload)?;
                 self.note(&OkPacket { status, warnings, ..OkPacket::default() }, false)?;
@@ -387,43 +375,40 @@ impl Relaying {
         &mut self,
         conn: &mut BackendConn,
         client: &mut Client,
-        whole: usize,
+        request: Header,
     ) -> Result<(), RelayError> {
+        let whole = HEADER_BYTES + request.length;
+        let answer = request.sequence.wrapping_add(1);
         if self.how.infile && client.capabilities.has(Capabilities::LOCAL_FILES) {
+            conn.input().filled_mut()[self.done + 3] = self.scanner.take_sequence();
             self.done += whole;
-            let sequence = conn.input().filled()[self.done - whole + 3].wrapping_add(1);
             self.flush(conn, client).await?;
-            stream_file(conn, client, sequence, self.scanner.shift()).await?;
+            client.stream.sequence = self.scanner.take_sequence();
+            stream_file(conn, client, answer).await?;
+            self.scanner.number_from(client.stream.sequence);
         } else {
             // Nobody asked for a file: the server gets an empty one and the client the server's OK. A
             // rogue server learns nothing of the client's disk.
-            let sequence = conn.input().filled()[self.done + 3].wrapping_sub(self.scanner.shift());
-            let rest = whole;
             self.stage(conn);
-            conn.input().consume(rest);
-            let empty = Header { length: 0, sequence: sequence.wrapping_add(1) }.encode();
-            write_server(conn, &empty).await?;
-            // Two packets, the request and its answer, are missing from the client's point of view.
-            self.scanner.shift_by(254);
+            conn.input().consume(whole);
+            write_server(conn, &Header { length: 0, sequence: answer }.encode()).await?;
         }
         self.scanner.file_sent();
         Ok(())
     }
 }
 
-/// Passes the client's packets on until the empty one that ends the file.
+/// Passes the client's packets on until the empty one that ends the file. The server's ids count from
+/// `sequence`.
 async fn stream_file(
     conn: &mut BackendConn,
     client: &mut Client,
-    first: u8,
-    shift: u8,
+    mut sequence: u8,
 ) -> Result<(), RelayError> {
-    client.stream.sequence = first;
     loop {
         let header = client.next_header().await?;
         let mut rest = HEADER_BYTES + header.length;
-        client.need(HEADER_BYTES).await?;
-        client.stream.input.filled_mut()[3] = header.sequence.wrapping_sub(shift);
+        client.stream.input.filled_mut()[3] = sequence;
         while rest > 0 {
             client.need(rest.min(BUFFER_BYTES)).await?;
             let n = client.stream.input.len().min(rest);
@@ -431,6 +416,7 @@ async fn stream_file(
             client.stream.input.consume(n);
             rest -= n;
         }
+        sequence = sequence.wrapping_add(1);
         client.stream.sequence = client.stream.sequence.wrapping_add(1);
         if header.length == 0 {
             return Ok(());

@@ -29,10 +29,10 @@ pub(crate) async fn stream_command(
             client.stream.input.consume(n);
             rest -= n;
         }
+        client.stream.sequence = header.sequence.wrapping_add(1);
         if header.length < PAYLOAD_MAX {
             return Ok(());
         }
-        client.stream.sequence = header.sequence.wrapping_add(1);
         header = client.next_header().await?;
     }
 }

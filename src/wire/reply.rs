@@ -81,22 +81,24 @@ pub struct ReplyScanner {
     skip: usize,
     /// The current packet is a full one: a continuation follows.
     continued: bool,
-    /// Added to every sequence id, because packets were inserted or removed before.
-    shift: u8,
+    /// Sequence id of the next packet as the client is to see it. Packets are numbered here and not as
+    /// the server did: some are inserted or left out, and under compression a server's ids follow its
+    /// compressed packets.
+    next: u8,
     rows: u64,
 }
 
 impl ReplyScanner {
-    /// A scanner at the first byte of a reply.
+    /// A scanner at the first byte of a reply whose first packet is to have this sequence id.
     #[must_use]
-    pub const fn new(kind: ReplyKind) -> Self {
+    pub const fn new(kind: ReplyKind, first: u8) -> Self {
         let phase = match kind {
             ReplyKind::Results => Phase::First,
             ReplyKind::Rows => Phase::Rows,
             ReplyKind::Status => Phase::Status,
             ReplyKind::Text => Phase::Text,
         };
-        Self { phase, skip: 0, continued: false, shift: 0, rows: 0 }
+        Self { phase, skip: 0, continued: false, next: first, rows: 0 }
     }
 
     /// Rows passed so far, over all results.
@@ -105,15 +107,16 @@ impl ReplyScanner {
         self.rows
     }
 
-    /// The amount that is added to sequence ids.
-    #[must_use]
-    pub const fn shift(&self) -> u8 {
-        self.shift
+    /// The sequence id of a packet that the caller puts in, or ends a result with.
+    pub const fn take_sequence(&mut self) -> u8 {
+        let sequence = self.next;
+        self.next = sequence.wrapping_add(1);
+        sequence
     }
 
-    /// From here on `n` is added to every sequence id.
-    pub const fn shift_by(&mut self, n: u8) {
-        self.shift = self.shift.wrapping_add(n);
+    /// From here on packets are numbered from `next`.
+    pub const fn number_from(&mut self, next: u8) {
+        self.next = next;
     }
 
     /// After [`End::LocalInfile`]: the file has been sent, an OK or ERR follows.
@@ -122,7 +125,7 @@ impl ReplyScanner {
     }
 
     /// Walks over `bytes`, from where the last call stopped. Returns how many bytes may be passed on as
-    /// they are (their sequence ids are already shifted) and what follows them. The packet of an
+    /// they are (already numbered) and what follows them. The packet of an
     /// [`Event::End`] is not among the consumed bytes: the caller handles it.
     pub fn scan(&mut self, bytes: &mut [u8]) -> Result<(usize, Event), Malformed> {
         let mut at = 0;
@@ -167,7 +170,7 @@ impl ReplyScanner {
 
     /// Goes into the payload of a packet that is passed on.
     fn enter(&mut self, packet: &mut [u8], header: Header) {
-        packet[3] = header.sequence.wrapping_add(self.shift);
+        packet[3] = self.take_sequence();
         self.skip = header.length;
         self.continued = header.length == PAYLOAD_MAX;
     }
@@ -241,7 +244,7 @@ mod tests {
 
     /// Feeds `bytes` in pieces of `step` and returns the ends that were seen and the bytes passed on.
     fn walk(kind: ReplyKind, bytes: &[u8], step: usize) -> (Vec<End>, usize, u64) {
-        let mut scanner = ReplyScanner::new(kind);
+        let mut scanner = ReplyScanner::new(kind, 1);
         let (mut held, mut ends, mut passed) = (Vec::new(), Vec::new(), 0);
         let mut pieces = bytes.chunks(step);
         loop {
@@ -290,7 +293,7 @@ mod tests {
     fn an_empty_packet_is_malformed_whatever_follows_it() {
         for follows in [&b""[..], b"\xff", b"\xfe\0\0\x02\0\0\0"] {
             let mut bytes = [&[0, 0, 0, 1], follows].concat();
-            let mut scanner = ReplyScanner::new(ReplyKind::Rows);
+            let mut scanner = ReplyScanner::new(ReplyKind::Rows, 1);
             assert_eq!(scanner.scan(&mut bytes), Err(Malformed("empty packet in a reply")));
         }
     }
@@ -305,12 +308,12 @@ mod tests {
     }
 
     #[test]
-    fn sequence_ids_are_shifted_in_place() {
+    fn packets_are_numbered_in_place() {
         let mut bytes = reply(&[&[1], b"\x03def1", b"\x01a", ROWS_END]);
-        let mut scanner = ReplyScanner::new(ReplyKind::Results);
+        let mut scanner = ReplyScanner::new(ReplyKind::Results, 1);
         let (n, event) = scanner.scan(&mut bytes).expect("well-formed");
         assert_eq!(event, Event::ColumnsEnd);
-        scanner.shift_by(1);
+        assert_eq!(scanner.take_sequence(), 3, "for an inserted EOF");
         scanner.scan(&mut bytes[n..]).expect("well-formed");
         assert_eq!(bytes[n + 3], 4, "the row was packet 3 and is packet 4 after an inserted EOF");
     }
@@ -319,7 +322,7 @@ mod tests {
         #[test]
         fn random_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             for kind in [ReplyKind::Results, ReplyKind::Rows, ReplyKind::Status, ReplyKind::Text] {
-                let mut scanner = ReplyScanner::new(kind);
+                let mut scanner = ReplyScanner::new(kind, 1);
                 let mut at = 0;
                 while let Ok((n, event)) = scanner.scan(&mut bytes[at..]) {
                     at += n;

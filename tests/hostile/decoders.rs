@@ -12,7 +12,7 @@ const EXAMPLE: &str = include_str!("../../docs/dazzle.example.yaml");
 
 /// Walks `bytes` in pieces; what was seen, or `None` after something malformed. Fails if a byte is lost.
 fn walk(bytes: &[u8], steps: &[usize]) -> Option<(Vec<End>, usize, u64)> {
-    let mut scanner = ReplyScanner::new(ReplyKind::Results);
+    let mut scanner = ReplyScanner::new(ReplyKind::Results, 1);
     let (mut held, mut fed, mut ends, mut consumed) = (Vec::new(), 0, Vec::new(), 0);
     let mut steps = steps.iter().cycle();
     loop {

@@ -42,7 +42,8 @@ both! {
         let proxy = Setup::new(server).pool("size_max: 1").users(user).start().await;
         let mut conn = proxy.login().user("it_victim", "secret").connect().await;
         for round in 0..5 {
-            let id = conn.value("SELECT CONNECTION_ID()").await;
+            let list = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'it_victim'";
+            let id = conn.value(list).await;
             server.execute(&[format!("KILL {id}")]).await.unwrap();
             // At once: the proxy may not have heard of it yet.
             assert_eq!(conn.value(&format!("SELECT {round}")).await, round.to_string());
