@@ -99,7 +99,7 @@ impl Session {
         let key = PreparedKey { text, image: image.key() };
         let mut attempt = 0;
         let reply = loop {
-            let bound = self.is_bound();
+            let bound = self.is_bound() && !self.holds_for_diagnostics();
             let waited = self.acquire(context.started()).await?;
             context.leased(waited);
             let lease = self.lease.as_mut().expect("acquired just before");

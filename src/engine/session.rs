@@ -230,8 +230,13 @@ impl Session {
         if let Some(lease) = self.lease.as_mut()
             && !lease.stream.is_quiet()
         {
-            // Bytes that nobody asked for would be taken for the next reply.
+            // Bytes that nobody asked for would be taken for the next reply. If only diagnostics are lost
+            // with the connection, another one will do.
+            let held = !self.holds_for_diagnostics();
             self.drop_lease();
+            if !held {
+                return Box::pin(self.acquire(started)).await;
+            }
             return Err(EngineError::Lost(RelayError::Server {
                 error: StreamError::Closed,
                 untouched: true,
@@ -246,7 +251,8 @@ impl Session {
                 Ok(()) => break,
                 Err(error) => error,
             };
-            let bound = !self.pins.is_empty() || lease.status.has(StatusFlags::IN_TRANS);
+            let in_transaction = lease.status.has(StatusFlags::IN_TRANS);
+            let bound = in_transaction || (!self.pins.is_empty() && !self.holds_for_diagnostics());
             let dead = matches!(error, BackendError::Stream(_) | BackendError::Timeout(_));
             self.drop_lease();
             if bound || !dead || attempt >= ATTEMPTS_MAX {

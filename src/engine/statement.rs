@@ -161,7 +161,7 @@ impl Session {
     ) -> Result<Outcome, EngineError> {
         let mut retried = false;
         loop {
-            let bound = self.is_bound();
+            let bound = self.is_bound() && !self.holds_for_diagnostics();
             let waited = self.acquire(context.started()).await?;
             context.leased(waited);
             let instead = match self.ready(sending).await {

@@ -40,21 +40,32 @@ pub fn bind(settings: &Listener, workers: usize) -> Result<Vec<BoundListener>, L
 }
 
 fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<Vec<BoundListener>> {
-    let mut address = address;
+    let alone = bound_socket(address, false)?;
+    if workers == 1 {
+        alone.listen(BACKLOG)?;
+        return Ok(vec![BoundListener::Tcp(alone.into())]);
+    }
+    // Sockets that share a port would share it with another process as well, which would then get half
+    // of the clients without a word: the first one shows that the port is free. Port 0 means any port,
+    // but the same one for all workers.
+    let address = alone.local_addr()?.as_socket().unwrap_or(address);
+    drop(alone);
     (0..workers)
         .map(|_| {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-            socket.set_reuse_address(true)?;
-            socket.set_reuse_port(true)?;
-            socket.set_nonblocking(true)?;
-            socket.bind(&address.into())?;
+            let socket = bound_socket(address, true)?;
             socket.listen(BACKLOG)?;
-            let listener = std::net::TcpListener::from(socket);
-            // Port 0 means any port, but the same one for all workers.
-            address = listener.local_addr()?;
-            Ok(BoundListener::Tcp(listener))
+            Ok(BoundListener::Tcp(socket.into()))
         })
         .collect()
+}
+
+fn bound_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<BoundListener>> {
@@ -65,4 +76,24 @@ fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<BoundListener>> {
     let listener = std::os::unix::net::UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
     (0..workers).map(|_| listener.try_clone().map(BoundListener::Unix)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_refused_whatever_the_number_of_workers() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        for workers in [1, 3] {
+            let bound = bind_tcp(any, workers).expect("a free port");
+            assert_eq!(bound.len(), workers);
+            let BoundListener::Tcp(first) = &bound[0] else { panic!("a TCP listener") };
+            let address = first.local_addr().expect("it is bound");
+            for others in [1, 2] {
+                let error = bind_tcp(address, others).expect_err("the port is in use");
+                assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+            }
+        }
+    }
 }
