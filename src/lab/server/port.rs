@@ -15,8 +15,9 @@ pub(crate) fn free_port() -> Result<u16, LabError> {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Processes that run at the same time begin at different places.
-    let spread = u16::try_from(std::process::id() % u32::from(COUNT)).expect("below COUNT") / 16 * 16;
+    // Processes that run at the same time begin at different places, also those whose ids are neighbours.
+    let spread = std::process::id().wrapping_mul(7_919) % u32::from(COUNT);
+    let spread = u16::try_from(spread).expect("below COUNT") / 16 * 16;
     let mut refused = None;
     for _ in 0..COUNT {
         let offset = (spread + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
