@@ -127,7 +127,9 @@ c.close()
 # Warnings and errors.
 c = connect(autocommit=True)
 show("warnings", (rows(c, "SELECT CAST('12x' AS SIGNED), 1/0"), c.show_warnings()))
-show("no warnings", (rows(c, "SELECT 1"), c.show_warnings()))
+# With a table: MariaDB keeps the warnings of the statement before over one without, as long as nobody
+# else uses the connection.
+show("no warnings", (rows(c, "SELECT COUNT(*) FROM t WHERE 1 = 0"), c.show_warnings()))
 show("drop if exists", (rows(c, "DROP TABLE IF EXISTS nothing"), c.show_warnings()))
 rows(c, "SET sql_mode=''")
 show("truncated", (rows(c, "INSERT INTO t (kind, name) VALUES ('zz', REPEAT('a', 60))"), rows(c, "SHOW COUNT(*) WARNINGS"), c.show_warnings()))
