@@ -12,7 +12,7 @@ use crate::client::{Client, PASSWORD, USER};
 use crate::poller::pause;
 use crate::process::Role;
 
-/// What `dazzle` is run with unless `--config` names another: defaults, 20 server connections, metrics on.
+/// What `dazzle` is run with unless `--config` names another: defaults, as many server connections as the relay has at 64 clients, metrics on.
 const CONFIG: &str = r#"
 listeners:
   - address: {listen}
@@ -21,7 +21,7 @@ clusters:
   bench:
     primary: {server}
     pool:
-      size_max: 20
+      size_max: 64
     tls:
       mode: disabled
 users:
