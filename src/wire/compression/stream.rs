@@ -50,9 +50,9 @@ impl<S> Compressed<S> {
         }
     }
 
-    /// A new command begins: the next frame, in either direction, has sequence id 0.
+    /// A new command begins: its first frame has sequence id 0.
     pub const fn reset_sequence(&mut self) {
-        self.sequence = 0;
+        self.sequence = self.reader.next_command();
     }
 
     /// What is below.
