@@ -10,6 +10,8 @@ pub mod sql;
 pub mod telemetry;
 pub mod wire;
 
+pub mod merge;
+
 pub mod backend;
 pub mod engine;
 

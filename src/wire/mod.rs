@@ -5,6 +5,7 @@ pub mod auth;
 mod buffer;
 mod capabilities;
 mod codec;
+mod column;
 mod command;
 pub mod compression;
 mod deadline;
@@ -21,6 +22,9 @@ pub mod tls;
 pub use buffer::{BUFFER_BYTES, Buffer};
 pub use capabilities::Capabilities;
 pub use codec::{Malformed, Reader, Writer};
+pub use column::{
+    BINARY_CHARSET, ColumnDefinition, ENUM_FLAG, NOT_NULL_FLAG, SET_FLAG, UNSIGNED_FLAG, column_type,
+};
 pub use command::{Command, code};
 pub use deadline::{Deadline, Elapsed};
 pub use ok::{

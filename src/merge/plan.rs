@@ -1,0 +1,218 @@
+//! What is to be made of the rows of several sources: filled by the planner, carried out by the merger.
+//!
+//! A source is one server's answer to its own statement. All sources answer with the same columns: those
+//! the client sees come first, hidden ones behind them. Merging never changes this layout: a folded row
+//! has the same columns as a source's row, with some of its cells computed. The definitions that the
+//! client gets are therefore the servers' own, and a computed cell needs a column in the source's
+//! statement whose type is that of the result: `AVG(x)` is asked for as itself, beside the hidden
+//! `SUM(x)` and `COUNT(x)` that it is computed from.
+
+/// One result from the rows of several sources.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MergePlan {
+    /// Columns that the client sees; those behind them are hidden.
+    pub shown: usize,
+    /// The order in which every source sends its rows, and in which they are merged. Empty: rows are
+    /// passed on in whatever order they come.
+    pub input: Vec<OrderKey>,
+    /// Rows with equal keys become one.
+    pub grouping: Option<Grouping>,
+    /// Which (folded) rows count.
+    pub having: Option<Condition>,
+    /// The order of the result, if it is not the one of `input`. Rows are then held in memory: all of
+    /// them, or as many as `offset` and `limit` ask for.
+    pub sort: Vec<OrderKey>,
+    /// Rows left out at the beginning.
+    pub offset: u64,
+    /// Rows passed on at most.
+    pub limit: Option<u64>,
+}
+
+/// A value that rows are ordered by. How its type is compared follows from the definition of its column;
+/// what that type's order needs besides is in hidden columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OrderKey {
+    /// The column with the value.
+    pub column: usize,
+    /// DESC.
+    pub descending: bool,
+    /// The column with `WEIGHT_STRING(value)`; needed for texts, unused for other types.
+    pub weight: Option<usize>,
+    /// The column with `COLLATION(value)`; needed for texts, unused for other types.
+    pub collation: Option<usize>,
+    /// The column with `value + 0`; needed for FLOAT, ENUM and SET, unused for other types.
+    pub number: Option<usize>,
+}
+
+impl OrderKey {
+    /// Ascending by this column alone.
+    #[must_use]
+    pub const fn ascending(column: usize) -> Self {
+        Self { column, descending: false, weight: None, collation: None, number: None }
+    }
+
+    /// Descending by this column alone.
+    #[must_use]
+    pub const fn descending(column: usize) -> Self {
+        Self { descending: true, ..Self::ascending(column) }
+    }
+
+    /// The same for a text, with the columns of its weights and its collation.
+    #[must_use]
+    pub const fn text(self, weight: usize, collation: usize) -> Self {
+        Self { weight: Some(weight), collation: Some(collation), ..self }
+    }
+
+    /// The same with the column of its numeric value.
+    #[must_use]
+    pub const fn number(self, number: usize) -> Self {
+        Self { number: Some(number), ..self }
+    }
+}
+
+/// Rows with equal keys become one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grouping {
+    /// How many keys of [`MergePlan::input`], from the first, make the group. The keys behind them are the
+    /// argument of the DISTINCT aggregates; there is one such argument at most.
+    pub keys: usize,
+    /// No GROUP BY: there is exactly one row, even if no source sends any.
+    pub implicit: bool,
+    /// Cells that are computed. All others are those of the group's first row.
+    pub folds: Vec<Fold>,
+}
+
+/// A computed cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// COUNT of the sources' counts.
+    Count {
+        /// `COUNT(…)`.
+        column: usize,
+    },
+    /// SUM of the sources' sums.
+    Sum {
+        /// `SUM(x)`.
+        column: usize,
+    },
+    /// AVG from the sources' sums and counts.
+    Average {
+        /// `AVG(x)`.
+        column: usize,
+        /// `SUM(x)`.
+        sum: usize,
+        /// `COUNT(x)`.
+        count: usize,
+    },
+    /// MIN: by text for ENUM and SET, as a server has it. Of a text, the weight is that of the minimum.
+    Min {
+        /// `MIN(x)`; the direction does not matter.
+        key: OrderKey,
+    },
+    /// MAX, in the same way.
+    Max {
+        /// `MAX(x)`; the direction does not matter.
+        key: OrderKey,
+    },
+    /// BIT_AND, BIT_OR, BIT_XOR.
+    Bits {
+        /// Which.
+        operation: BitOperation,
+        /// `BIT_…(x)`.
+        column: usize,
+    },
+    /// COUNT(DISTINCT x): how many different arguments without a NULL there are.
+    CountDistinct {
+        /// `COUNT(x)`.
+        column: usize,
+    },
+    /// SUM(DISTINCT x).
+    SumDistinct {
+        /// `SUM(x)`.
+        column: usize,
+        /// `x` itself.
+        value: usize,
+    },
+    /// AVG(DISTINCT x).
+    AverageDistinct {
+        /// `AVG(x)`.
+        column: usize,
+        /// `SUM(x)`: the scale of the sum.
+        sum: usize,
+        /// `x` itself.
+        value: usize,
+    },
+}
+
+/// An aggregate over bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BitOperation {
+    /// BIT_AND.
+    And,
+    /// BIT_OR.
+    Or,
+    /// BIT_XOR.
+    Xor,
+}
+
+/// HAVING, over numeric cells; NULL makes a comparison unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// `left operator right`.
+    Compare {
+        /// Left operand.
+        left: Operand,
+        /// Operator.
+        operator: Operator,
+        /// Right operand.
+        right: Operand,
+    },
+    /// `column IS NULL`.
+    IsNull(usize),
+    /// NOT.
+    Not(Box<Self>),
+    /// AND.
+    And(Vec<Self>),
+    /// OR.
+    Or(Vec<Self>),
+}
+
+/// One side of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// A numeric column.
+    Column(usize),
+    /// A number without an exponent: `-12.50`.
+    Number(String),
+}
+
+/// A comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// `=`
+    Equal,
+    /// `<>`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+impl MergePlan {
+    /// Rows of all sources one after the other.
+    #[must_use]
+    pub fn concatenate(shown: usize) -> Self {
+        Self { shown, ..Self::default() }
+    }
+
+    /// Whether rows are passed on as they come.
+    #[must_use]
+    pub const fn is_unordered(&self) -> bool {
+        self.input.is_empty() && self.grouping.is_none() && self.sort.is_empty()
+    }
+}
