@@ -11,6 +11,7 @@ pub mod telemetry;
 pub mod wire;
 
 pub mod merge;
+pub mod sharding;
 
 pub mod backend;
 pub mod engine;

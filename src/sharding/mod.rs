@@ -1,0 +1,25 @@
+//! Sharding: the rules of a logical database, and from the values of keys to the slots that hold their rows.
+//!
+//! Pure: no I/O, no clock, no randomness. A *slot* is one physical database on a shard. Whatever is not sure
+//! about a value widens the answer to more slots; it never narrows it.
+
+mod key;
+mod placement;
+mod rules;
+mod sequence;
+mod slots;
+
+pub use key::{
+    BitField, Bounded, Collation, Date, Integer, Key, KeyId, KeyLiteral, KeyType, KeyValue, Match, Moment,
+    Side, Stored, TextKind,
+};
+pub use placement::{
+    Algorithm, CELLS_MAX, Every, Gene, Hash, HashFunction, Interval, List, Located, Outcomes, Placement,
+    PlacementId, Range, Span, Step, Unplaced,
+};
+pub use rules::{
+    CrossShard, KeyColumn, PlacedTable, Policies, ScatterRead, ScatterWrite, Shard, ShardId, ShardingRules,
+    Slot, Table, TableId, TableKind, Unique, Unlisted, Writes,
+};
+pub use sequence::{Composed, Part, Segment, Sequence, SequenceId, SequenceKind, Uncomposed};
+pub use slots::{SLOTS_MAX, SlotId, SlotSet};
