@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, AdminState, Lifecycle, Readiness, systemd};
 use crate::backend::pool::{Upkeep, WorkerId};
 use crate::config::{Config, ConfigFile, Poll};
-use crate::engine::{Engine, FactsCache, Shutdown, Worker};
+use crate::engine::{Engine, FactsCache, Shutdown, Station, Worker};
 use crate::frontend::tls::Material;
 use crate::frontend::{BoundListener, ClientCounts, Frontend, Security, bind};
 use crate::telemetry::log::LogHandle;
@@ -280,6 +280,7 @@ fn frontend(
         id: WorkerId(n as u16),
         metrics: engine.telemetry.worker(n),
         facts: FactsCache::new(rand::random()),
+        station: Station::default(),
     };
     Frontend {
         engine: Arc::clone(engine),

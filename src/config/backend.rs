@@ -105,6 +105,9 @@ pub struct PoolSize {
     pub queue_timeout: Duration,
     /// Statements that may wait at once; one more gets 1203 at once.
     pub queue_max: u32,
+    /// With more connections in use than this, quick plain reads of sessions that look alike share one. 0:
+    /// never.
+    pub combine_from: u32,
 }
 
 impl Default for PoolSize {
@@ -116,6 +119,7 @@ impl Default for PoolSize {
             lifetime: Duration::from_secs(3600),
             queue_timeout: Duration::from_secs(10),
             queue_max: 100_000,
+            combine_from: 4,
         }
     }
 }

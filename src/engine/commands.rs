@@ -86,7 +86,7 @@ impl Session {
         self.acquire(Instant::now()).await?;
         let reply_timeout = self.reply_timeout();
         let lease = self.lease.as_mut().expect("acquired just before");
-        let how = Relay { kind, infile: false, cursor: false, reply_timeout };
+        let how = Relay { kind, infile: false, cursor: false, reply_timeout, shared: false };
         lease.begin();
         let client = &mut self.client;
         let result = async {

@@ -33,11 +33,17 @@ impl Session {
         self.client.need(head).await?;
         let worker = Arc::clone(&self.worker);
         let mut context = StatementContext::begin(&worker.metrics, CommandKind::Execute);
-        let result = match self.find_execution(header) {
-            Ok(execution) => self.run_execute(execution, header, &mut context).await,
-            Err(error) => self.skip_command(header).await.and(Err(error)),
-        };
-        self.finish(result, context)
+        match self.find_execution(header) {
+            Ok(execution) => {
+                let facts = Arc::clone(&execution.facts);
+                let result = self.run_execute(execution, header, &mut context).await;
+                self.finish_paced(result, context, &facts.pace)
+            }
+            Err(error) => {
+                let result = self.skip_command(header).await.and(Err(error));
+                self.finish(result, context)
+            }
+        }
     }
 
     /// Which statement is executed, and how.
@@ -75,8 +81,9 @@ impl Session {
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
             cursor,
             reply_timeout: self.reply_timeout(),
+            shared: false,
         };
-        let sending = Sending { statement, relay, header, prepared: Some(id) };
+        let sending = Sending { statement, pace: &facts.pace, relay, header, prepared: Some(id) };
         let outcome = self.send(sending, context).await?;
         if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
             self.read_back(&text, &outcome).await?;
@@ -188,7 +195,7 @@ impl Session {
         let mut command = command.to_vec();
         command[1..5].copy_from_slice(&server_id.to_le_bytes());
         lease.begin();
-        let how = Relay { kind: ReplyKind::Rows, infile: false, cursor: false, reply_timeout };
+        let how = Relay { kind: ReplyKind::Rows, infile: false, cursor: false, reply_timeout, shared: false };
         let result = async {
             let written = lease.stream.write_payload(&command).await;
             written.map_err(|error| RelayError::Server { error: error.into(), untouched: true })?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use parking_lot::Mutex;
 
+use crate::engine::combine::Pace;
 use crate::sql::{Fingerprint, LexMode, Statement, analyze, fingerprint_keyed};
 use crate::telemetry::{DigestRow, WorkerMetrics};
 
@@ -16,6 +17,8 @@ pub struct Facts {
     pub statement: Statement,
     /// Where its executions are counted.
     pub row: DigestRow,
+    /// What its executions have been like.
+    pub(crate) pace: Pace,
 }
 
 /// Digests kept per worker. Beyond it the cache starts anew: whoever sends that many different digests
@@ -64,5 +67,5 @@ impl FactsCache {
 fn learn(text: &[u8], mode: LexMode, metrics: &WorkerMetrics) -> Facts {
     let statement = analyze(text, mode);
     let row = metrics.digests.row(statement.digest.hash, &statement.digest.text);
-    Facts { statement, row }
+    Facts { statement, row, pace: Pace::default() }
 }

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::backend::pool::{Connect, Pooled, Profile, WorkerId};
-use crate::backend::{BackendError, ServerPool};
+use crate::backend::{BackendError, ServerLease, ServerPool};
+use crate::engine::combine::Holding;
 use crate::telemetry::{SessionGuard, spawn};
 
 /// For connecting and killing together; a server that takes longer is left to its own devices.
@@ -23,13 +24,18 @@ pub(crate) struct Running<'a> {
     pub(crate) worker: WorkerId,
     /// The server's id of the connection that runs the statement.
     pub(crate) thread_id: u32,
+    /// Other sessions' statements are on that connection: they must go elsewhere before a KILL.
+    pub(crate) holding: Option<&'a Holding<ServerLease>>,
 }
 
 impl Running<'_> {
     /// Kills the statement, in a task of its own; the handle tells when it is over. The connection used
     /// is not one of the pool's: a full pool is when this matters most.
     pub(crate) fn kill(self) -> JoinHandle<()> {
-        let Self { worker, thread_id, .. } = self;
+        let Self { worker, thread_id, holding, .. } = self;
+        if let Some(holding) = holding {
+            holding.break_up();
+        }
         let pool = Arc::clone(self.pool);
         spawn("kill", async move {
             let exchange = async {

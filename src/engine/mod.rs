@@ -1,6 +1,7 @@
 //! One statement's life: snapshot, facts, lease, exchange, reply; and the session's state across them.
 
 mod client;
+mod combine;
 mod commands;
 mod error;
 mod execute;
@@ -21,6 +22,7 @@ mod tracker;
 
 pub use crate::backend::SessionImage;
 pub use client::{Client, ClientError};
+pub use combine::Station;
 pub use error::EngineError;
 pub use facts::FactsCache;
 pub use offer::{Offered, offer};

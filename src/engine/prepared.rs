@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use crate::backend::{Flavor, PrepareReply, PreparedKey, SessionImage};
+use crate::backend::{BackendConn, Flavor, PrepareReply, PreparedKey, SessionImage};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::parameters::ParameterLayout;
@@ -181,11 +181,18 @@ impl Session {
         Ok(reply.id)
     }
 
+    /// The server's id of the statement, if `conn` has it prepared.
+    pub(crate) fn prepared_on(&self, id: u32, conn: &mut BackendConn) -> Option<u32> {
+        let statement = self.statements.as_ref()?.known.get(&id)?;
+        conn.prepared.find(&statement.key).map(|known| known.reply.id)
+    }
+
     /// Writes the server's statement id into the command at the front of the client's input, and puts
     /// in parameter types that this connection has not been told. `None`: the command can go as it
     /// stands in the input; otherwise these packets go instead.
     pub(crate) fn address_execution(
         &mut self,
+        conn: &mut BackendConn,
         id: u32,
         server_id: u32,
         header: Header,
@@ -204,8 +211,7 @@ impl Session {
         else {
             return Err(EngineError::refused(1835, "HY000", "Malformed communication packet."));
         };
-        let lease = self.lease.as_mut().expect("acquired just before");
-        let Some(on_server) = lease.prepared.find(&statement.key) else { return Ok(None) };
+        let Some(on_server) = conn.prepared.find(&statement.key) else { return Ok(None) };
         let Some(layout) = layout else { return Ok(None) };
         if let Some(types) = layout.types {
             let sent = &payload[10 + types.start..10 + types.end];

@@ -23,6 +23,9 @@ use crate::wire::{
 /// much longer.
 const FINISHED_GRACE: Duration = Duration::from_millis(500);
 
+/// A reply that might have to be withheld is held back up to this size.
+const WITHHELD_BYTES_MAX: usize = 64 << 10;
+
 /// Session state that one reply may report, in bytes.
 const CHANGES_BYTES_MAX: usize = 4 << 20;
 
@@ -37,6 +40,9 @@ pub struct Relay {
     pub cursor: bool,
     /// A server silent for this long has failed; zero: no limit.
     pub reply_timeout: Duration,
+    /// Other sessions' replies follow on the connection: one after which the client could ask for more is
+    /// withheld.
+    pub shared: bool,
 }
 
 /// What a reply told.
@@ -53,6 +59,10 @@ pub struct Outcome {
     pub last_insert_id: u64,
     /// Rows passed on.
     pub rows: u64,
+    /// Bytes passed on.
+    pub bytes: u64,
+    /// The reply was read and not passed on: the statement has to be sent again.
+    pub withheld: bool,
     /// The error that ended the reply.
     pub error: Option<u16>,
     /// Session state the server said has changed.
@@ -157,15 +167,19 @@ impl Relaying {
             match event {
                 Event::More { wanted } => {
                     // Small replies arrive whole and are written once; what is large flows in pieces.
-                    if self.done > 0 {
+                    if self.done > 0 && !self.may_withhold(conn) {
                         self.flush(conn, client).await?;
                     }
-                    self.fill(conn, client, wanted).await?;
+                    self.fill(conn, client, self.done + wanted).await?;
                 }
                 Event::ColumnsEnd if self.translate => self.end_columns(conn, client).await?,
                 Event::ColumnsEnd => {}
                 Event::End { end, header, more } => {
                     self.end_result(conn, client, end, header).await?;
+                    if self.outcome.withheld {
+                        conn.input().consume(self.done);
+                        return Ok(());
+                    }
                     if !more && end != End::LocalInfile {
                         return self.flush(conn, client).await;
                     }
@@ -174,9 +188,22 @@ impl Relaying {
         }
     }
 
+    /// Whether the reply is still small enough to be held back until its end is known.
+    fn may_withhold(&self, conn: &mut BackendConn) -> bool {
+        self.how.shared && !self.sent && conn.input().len() < WITHHELD_BYTES_MAX
+    }
+
+    /// Whether the reply, whose last packet has just been noted, must not be passed on.
+    fn withholds(&self) -> bool {
+        let outcome = &self.outcome;
+        let tells = outcome.error.is_some() || outcome.warnings > 0 || outcome.changes.any();
+        self.how.shared && !self.sent && (tells || outcome.status.has(StatusFlags::MORE_RESULTS))
+    }
+
     /// Writes what is staged and what is done.
     async fn flush(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<(), RelayError> {
         self.sent = true;
+        self.outcome.bytes += (self.staged.len() + self.done) as u64;
         if self.staged.is_empty() {
             client.send(&conn.input().filled()[..self.done]).await?;
         } else {
@@ -295,7 +322,7 @@ impl Relaying {
                 let rows = end == End::Rows;
                 let rewritten = self.rewrite(&ok, rows, client.capabilities)?;
                 self.note(&ok, rows)?;
-                if let Some(payload) = rewritten {
+                if let Some(payload) = rewritten.filter(|_| !self.withholds()) {
                     self.stage(conn);
                     conn.input().consume(whole);
                     let mut packet = Vec::with_capacity(payload.len() + HEADER_BYTES);
@@ -306,6 +333,7 @@ impl Relaying {
             }
         }
         self.done += whole;
+        self.outcome.withheld = self.withholds();
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::backend::pool::{Profile, Want, WorkerId};
 use crate::backend::{BackendError, Condition, Flavor, ServerFacts, ServerLease, SessionImage};
 use crate::engine::client::Client;
 use crate::engine::error::EngineError;
+use crate::engine::combine::Station;
 use crate::engine::facts::FactsCache;
 use crate::engine::pins::Pins;
 use crate::engine::prepared::Statements;
@@ -29,6 +30,8 @@ pub struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     /// Statement facts it has learnt.
     pub facts: FactsCache,
+    /// Statements that wait to go together.
+    pub station: Station,
 }
 
 /// One client, logged in.
@@ -200,7 +203,7 @@ impl Session {
 
     /// Server connections this session can use: those with its own kind of affected rows, and with
     /// query attributes if it sends them.
-    fn profile(&self) -> Profile {
+    pub(crate) fn profile(&self) -> Profile {
         let mut profile = Profile::PLAIN;
         if self.client.capabilities.has(Capabilities::FOUND_ROWS) {
             profile = profile | Profile::FOUND_ROWS;
@@ -262,21 +265,39 @@ impl Session {
         Ok(waited)
     }
 
-    async fn lease_connection(&mut self, started: Instant) -> Result<Duration, EngineError> {
-        let mut want = Want {
+    /// What this session wants of the pool, until `deadline`.
+    fn want(&self, deadline: Instant) -> Want {
+        Want {
             worker: self.worker.id,
             profile: self.profile(),
             state_key: self.state.image.key() as u64,
             user: self.user.slot,
-            deadline: started,
-        };
-        let mut lease = match self.user.pool.try_lease(&want) {
+            deadline,
+        }
+    }
+
+    async fn lease_connection(&mut self, started: Instant) -> Result<Duration, EngineError> {
+        let mut want = self.want(started);
+        let lease = match self.user.pool.try_lease(&want) {
             Some(lease) => lease,
             None => {
                 want.deadline = started + self.user.pool.queue_timeout();
                 self.wait_for_lease(&want).await?
             }
         };
+        self.take(lease)
+    }
+
+    /// Takes an idle connection if there is one. True: there was none, or so many are in use that the
+    /// statement should be shared.
+    pub(crate) fn take_idle(&mut self, started: Instant) -> Result<bool, EngineError> {
+        let Some(lease) = self.user.pool.try_lease(&self.want(started)) else { return Ok(true) };
+        let crowded = lease.is_crowded();
+        self.take(lease)?;
+        Ok(crowded)
+    }
+
+    fn take(&mut self, mut lease: ServerLease) -> Result<Duration, EngineError> {
         if let Err(error) = lease.move_to(self.worker.id) {
             lease.close();
             return Err(BackendError::from(error).into());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Condition, ServerLease, parting_error};
+use crate::engine::combine::{Departure, Holding, Pace, Passed, REPLY_BYTES_MAX, Way, patient};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::kill::{Running, killable};
@@ -25,6 +26,8 @@ pub(crate) const WHOLE_MAX: usize = 1 << 20;
 pub(crate) struct Sending<'a> {
     /// What is known of its text.
     pub(crate) statement: &'a Statement,
+    /// What executions of its digest have been like.
+    pub(crate) pace: &'a Pace,
     /// How its reply is passed on.
     pub(crate) relay: Relay,
     /// The client's packet, header included, is this long and stands at the front of its input.
@@ -44,6 +47,24 @@ impl Session {
         context.digest(facts.row);
         self.guard.activity(Activity::Query, context.started());
         let result = self.run_text(&facts, header, &mut context).await;
+        self.finish_paced(result, context, &facts.pace)
+    }
+
+    /// Ends the statement's context by how it went, and learns from it.
+    pub(crate) fn finish_paced(
+        &mut self,
+        result: Result<(), EngineError>,
+        context: StatementContext<'_>,
+        pace: &Pace,
+    ) -> Result<(), EngineError> {
+        if result.is_ok() {
+            let sent = context.sent();
+            let ended = context.finish();
+            pace.ran(ended.saturating_duration_since(sent));
+            self.guard.activity(Activity::Sleep, ended);
+            return result;
+        }
+        pace.begin_anew();
         self.finish(result, context)
     }
 
@@ -103,8 +124,10 @@ impl Session {
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
             cursor: false,
             reply_timeout: self.reply_timeout(),
+            shared: false,
         };
-        let outcome = self.send(Sending { statement, relay, header, prepared: None }, context).await?;
+        let sending = Sending { statement, pace: &facts.pace, relay, header, prepared: None };
+        let outcome = self.send(sending, context).await?;
         if sets && outcome.error.is_none() {
             self.read_back(&text, &outcome).await?;
         }
@@ -138,6 +161,11 @@ impl Session {
         // A file of the client follows its command in the input, so that command must leave it first.
         let whole = is_whole(&self.client.stream.input, sending.header) && !sending.relay.infile;
         let result = self.send_with_retry(&sending, whole, context).await;
+        if let Ok(outcome) = &result
+            && (outcome.bytes > REPLY_BYTES_MAX || outcome.warnings > 0 || outcome.error.is_some())
+        {
+            sending.pace.begin_anew();
+        }
         if whole {
             self.client.stream.input.consume(HEADER_BYTES + sending.header.length);
             return result;
@@ -159,9 +187,18 @@ impl Session {
         whole: bool,
         context: &mut StatementContext<'_>,
     ) -> Result<Outcome, EngineError> {
+        let bound = self.is_bound() && !self.holds_for_diagnostics();
         let mut retried = false;
+        let worker = Arc::clone(&self.worker);
+        let mut boarding = None;
+        if whole && self.may_combine(sending) {
+            match self.choose_way(sending, &worker.station, context).await? {
+                Way::Alone => {}
+                Way::Arrived(outcome) => return Ok(outcome),
+                Way::First => boarding = Some(worker.station.open(self.line())),
+            }
+        }
         loop {
-            let bound = self.is_bound() && !self.holds_for_diagnostics();
             let waited = self.acquire(context.started()).await?;
             context.leased(waited);
             let instead = match self.ready(sending).await {
@@ -177,7 +214,12 @@ impl Session {
                     return Err(error);
                 }
             };
-            let error = match self.exchange(sending, whole, instead.as_deref()).await {
+            let others = match boarding.take() {
+                Some(boarding) => self.gather(boarding).await,
+                None => None,
+            };
+            let error = match self.exchange(sending, whole, instead, others).await {
+                Ok(outcome) if outcome.withheld => continue,
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
@@ -205,7 +247,10 @@ impl Session {
         self.adopt_last_insert_id(sending.statement).await?;
         let Some(id) = sending.prepared else { return Ok(None) };
         let server_id = self.prepare_here(id).await?;
-        self.address_execution(id, server_id, sending.header)
+        let mut lease = self.lease.take().expect("acquired just before");
+        let instead = self.address_execution(&mut lease, id, server_id, sending.header);
+        self.lease = Some(lease);
+        instead
     }
 
     /// After a failure that left the connection in a known state it is kept or given back; otherwise it
@@ -219,12 +264,14 @@ impl Session {
         }
     }
 
-    /// Sends the client's packet, or `instead` of it these bytes, and passes the reply on.
+    /// Sends the client's packet, or `instead` of it these bytes, and passes the reply on. The commands of
+    /// `others` follow in the same write.
     async fn exchange(
         &mut self,
         sending: &Sending<'_>,
         whole: bool,
-        instead: Option<&[u8]>,
+        instead: Option<Vec<u8>>,
+        others: Option<Departure>,
     ) -> Result<Outcome, RelayError> {
         let lease = self.lease.as_mut().expect("acquired just before");
         lease.begin();
@@ -233,24 +280,64 @@ impl Session {
             lease.stream.write_all(&closing).await.map_err(lost)?;
         }
         let client = &mut self.client;
+        let bytes = HEADER_BYTES + sending.header.length;
+        if let Some(Departure { commands, holding }) = others {
+            let own = instead.as_deref().unwrap_or_else(|| &client.stream.input.filled()[..bytes]);
+            lease.stream.write_all(&[own, &commands].concat()).await.map_err(lost)?;
+            return Box::pin(self.read_reply(sending.relay, Some(holding))).await;
+        }
         if let Some(bytes) = instead {
-            lease.stream.write_all(bytes).await.map_err(lost)?;
+            lease.stream.write_all(&bytes).await.map_err(lost)?;
         } else if whole {
-            let bytes = HEADER_BYTES + sending.header.length;
             lease.stream.write_all(&client.stream.input.filled()[..bytes]).await.map_err(lost)?;
         } else {
             stream_command(lease, client, sending.header).await?;
         }
-        let running = Running { pool: &self.user.pool, worker: self.worker.id, thread_id: lease.thread_id() };
-        let (result, killed) = killable(relay(lease, client, sending.relay), &self.guard, running).await;
+        self.read_reply(sending.relay, None).await
+    }
+
+    /// Passes the reply that comes next on, and then the connection, if others wait for it.
+    pub(crate) async fn read_reply(
+        &mut self,
+        how: Relay,
+        holding: Option<Holding<ServerLease>>,
+    ) -> Result<Outcome, RelayError> {
+        let lease = self.lease.as_mut().expect("acquired just before");
+        let how = Relay { shared: holding.as_ref().is_some_and(Holding::is_followed), ..how };
+        let running = Running {
+            pool: &self.user.pool,
+            worker: self.worker.id,
+            thread_id: lease.thread_id(),
+            holding: holding.as_ref(),
+        };
+        let exchange = patient(relay(lease, &mut self.client, how), holding.as_ref());
+        let (result, killed) = killable(exchange, &self.guard, running).await;
         self.alarm_rung |= killed;
         if matches!(result, Err(RelayError::Gone)) {
             // Nobody waits for the answer any more; the server should not work for it either.
             drop(running.kill());
         }
         let outcome = result?;
-        lease.answered(outcome.status);
+        match (holding, self.lease.take()) {
+            (Some(holding), Some(lease)) => self.pass_on_lease(holding, lease, outcome.status),
+            (None, Some(mut lease)) => {
+                lease.answered(outcome.status);
+                self.lease = Some(lease);
+            }
+            (_, None) => {}
+        }
         Ok(outcome)
+    }
+
+    fn pass_on_lease(&mut self, holding: Holding<ServerLease>, lease: ServerLease, status: StatusFlags) {
+        match holding.pass(lease) {
+            Passed::On => {}
+            Passed::Last(mut lease) => {
+                lease.answered(status);
+                self.lease = Some(lease);
+            }
+            Passed::Useless(lease) => lease.close(),
+        }
     }
 
     /// After a reply: what the statement did to the session, and whether the connection is kept.
@@ -275,7 +362,7 @@ impl Session {
             self.fold_pins(statement, outcome);
         }
         let asks = outcome.warnings > 0 || outcome.error.is_some();
-        if asks {
+        if asks && self.is_bound() {
             self.pins.add(PinReason::Warnings);
         } else if !statement.effects.contains(Effects::DIAGNOSTICS) {
             self.pins.end(PinReason::Warnings);

@@ -21,6 +21,8 @@ pub struct StatementContext<'a> {
     digest: Option<DigestRow>,
     command: CommandKind,
     phase: Phase,
+    /// From the beginning to the moment the statement was sent, as far as it is known.
+    waited: Duration,
     failure: Option<Blame>,
     finished: bool,
 }
@@ -35,6 +37,7 @@ impl<'a> StatementContext<'a> {
             digest: None,
             command,
             phase: Phase::Received,
+            waited: Duration::ZERO,
             failure: None,
             finished: false,
         }
@@ -57,8 +60,25 @@ impl<'a> StatementContext<'a> {
     #[inline]
     pub fn leased(&mut self, waited: Duration) {
         self.phase = Phase::Leased;
+        self.waited += waited;
         self.metrics.leases.increment();
         self.metrics.pool_wait.record(waited);
+    }
+
+    /// The statement was sent with others on one server connection, after a wait.
+    #[inline]
+    pub fn joined(&mut self, waited: Duration) {
+        self.phase = Phase::Leased;
+        self.waited = waited;
+        self.metrics.combined.increment();
+        self.metrics.pool_wait.record(waited);
+    }
+
+    /// When the statement was sent: at its beginning if it did not have to wait.
+    #[inline]
+    #[must_use]
+    pub fn sent(&self) -> Instant {
+        self.started + self.waited
     }
 
     /// The client has been sent the first byte of the reply: from here no retry.

@@ -42,6 +42,8 @@ pub struct WorkerMetrics {
     pub logins: Counters<LoginOutcome, { LoginOutcome::COUNT }>,
     /// Server connections handed to sessions.
     pub leases: Counter,
+    /// Statements sent along with another session's on its server connection.
+    pub combined: Counter,
     /// From asking for a server connection to having it.
     pub pool_wait: Histogram,
     /// Sessions that became bound to their server connection.
@@ -65,6 +67,7 @@ impl WorkerMetrics {
             clients_refused: Counters::default(),
             logins: Counters::default(),
             leases: Counter::default(),
+            combined: Counter::default(),
             pool_wait: Histogram::default(),
             pins: Counters::default(),
             digests: DigestTable::new(base),
@@ -184,6 +187,11 @@ pub(super) const WORKER: &[Declared<WorkerMetrics>] = &[
     ),
     metric("dazzle_logins", "Logins that ended", by::<_, LoginOutcome>(|m| m.logins.cells())),
     metric("dazzle_leases", "Server connections handed to sessions", Read::Counter(|m| m.leases.get())),
+    metric(
+        "dazzle_combined",
+        "Statements sent along with another session's on its server connection",
+        Read::Counter(|m| m.combined.get()),
+    ),
     metric("dazzle_pool_wait_seconds", "Wait for a server connection", Read::Histogram(|m| &m.pool_wait)),
     metric(
         "dazzle_pins",

@@ -8,6 +8,7 @@
 #[macro_use]
 mod support;
 
+mod combining;
 mod connection_id;
 mod differential;
 mod failures;

@@ -25,12 +25,13 @@ pub struct Lease<C: Connect> {
     user: UserSlot,
     waited: Duration,
     fresh: bool,
+    crowded: bool,
 }
 
 impl<C: Connect> Lease<C> {
     fn new(pool: &Arc<Pool<C>>, mut entry: Box<Entry<C::Conn>>, user: UserSlot, waited: Duration) -> Self {
         let fresh = std::mem::replace(&mut entry.fresh, false);
-        Self { pool: Arc::clone(pool), entry: Some(entry), user, waited, fresh }
+        Self { pool: Arc::clone(pool), entry: Some(entry), user, waited, fresh, crowded: false }
     }
 
     /// How long it took in the queue.
@@ -43,6 +44,12 @@ impl<C: Connect> Lease<C> {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.fresh
+    }
+
+    /// Whether it was idle although so many others are in use that statements should share one.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.crowded
     }
 
     /// The pool it goes back to.
@@ -96,8 +103,10 @@ impl<C: Connect> Drop for Lease<C> {
 impl<C: Connect> Pool<C> {
     /// An idle connection, if there is one that nobody in line may have. Does not wait, does not dial.
     pub fn try_lease(self: &Arc<Self>, want: &Want) -> Option<Lease<C>> {
-        let entry = self.with(|state, fx| state.take(want, fx))?;
-        Some(Lease::new(self, entry, want.user, Duration::ZERO))
+        let (entry, crowded) = self.with(|state, fx| Some((state.take(want, fx)?, state.is_crowded())))?;
+        let mut lease = Lease::new(self, entry, want.user, Duration::ZERO);
+        lease.crowded = crowded;
+        Some(lease)
     }
 
     /// A connection: idle, handed on, or opened. Waits in line for it until `want.deadline`.

@@ -110,6 +110,11 @@ impl<T: Pooled> State<T> {
         }
     }
 
+    /// Whether so many connections are in use that statements should share one.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.size.combine_from != 0 && self.users.leased() > self.size.combine_from
+    }
+
     /// The fast path: an idle connection, now.
     ///
     /// It passes nobody: an idle connection is there only if no waiter may have it.

@@ -62,6 +62,11 @@ fn pool(section: &Section<'_>) -> PoolSize {
         lifetime: section.setting("lifetime", &kind::DEADLINE, default.lifetime),
         queue_timeout: section.setting("queue_timeout", &kind::DEADLINE, default.queue_timeout),
         queue_max: section.setting("queue_max", &kind::count::<0, 10_000_000>(), default.queue_max),
+        combine_from: section.setting(
+            "combine_from",
+            &kind::count::<0, CONNECTIONS_MAX>(),
+            default.combine_from,
+        ),
     };
     section.finish();
     if pool.size_min > pool.size_max {

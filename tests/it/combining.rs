@@ -1,0 +1,197 @@
+//! Reads of several sessions on one server connection: nobody can tell them from reads that went alone.
+
+use dazzle::lab::Server;
+use tokio::task::JoinSet;
+
+use crate::support::{Conn, Parameter, Proxy, Setup};
+
+/// Executions after which every worker knows a digest well; more than it takes.
+const WARM_UP: usize = 40;
+
+/// A proxy with one worker, whose two server connections are many clients' too few.
+async fn crowded(server: &Server, schema: &str) -> Proxy {
+    server.create_schema(schema).await.unwrap();
+    server
+        .execute(&[
+            format!("CREATE TABLE {schema}.t (id INT PRIMARY KEY, name VARCHAR(20), a INT, s DOUBLE)"),
+            format!("CREATE TABLE {schema}.m (id INT, n INT, KEY (id))"),
+            format!(
+                "INSERT INTO {schema}.t SELECT n.d + 10 * m.d + 1, CONCAT('name ', n.d + 10 * m.d + 1), 1, 0
+                 FROM {DIGITS} n, {DIGITS} m"
+            ),
+            format!("INSERT INTO {schema}.m SELECT id, id FROM {schema}.t"),
+            format!("INSERT INTO {schema}.m VALUES (13, 13)"),
+            format!("UPDATE {schema}.t SET a = 0 WHERE id = 13"),
+            format!("UPDATE {schema}.t SET s = 2 WHERE id = 14"),
+        ])
+        .await
+        .unwrap();
+    let proxy = Setup::new(server)
+        .pool("size_max: 2, queue_timeout: 60s, combine_from: 1")
+        .top("process: {workers: 1}")
+        .start()
+        .await;
+    // The first login makes the first connection.
+    proxy.connect().await.quit().await;
+    proxy
+}
+
+/// A table of the digits.
+const DIGITS: &str = "(SELECT 0 AS d UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5 \
+                      UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9)";
+
+/// Sessions in `schema`.
+async fn sessions(proxy: &Proxy, schema: &str, count: usize) -> Vec<Conn> {
+    let mut sessions = Vec::new();
+    for _ in 0..count {
+        sessions.push(proxy.login().schema(schema).connect().await);
+    }
+    sessions
+}
+
+/// Makes the proxy learn that statements like `sql` are quick.
+async fn warm_up(conn: &mut Conn, sql: &str) {
+    for _ in 0..WARM_UP {
+        conn.ok(sql).await;
+    }
+}
+
+both! {
+    async fn every_session_gets_its_own_rows(server) {
+        let proxy = crowded(server, "it_company").await;
+        let mut conns = sessions(&proxy, "it_company", 40).await;
+        warm_up(&mut conns[0], "SELECT name FROM t WHERE id = 1").await;
+        let mut clients = JoinSet::new();
+        for (n, mut conn) in conns.into_iter().enumerate() {
+            clients.spawn(async move {
+                let prepared = conn.prepare("SELECT id, name FROM t WHERE id = ?").await.unwrap();
+                for step in 0..60 {
+                    let id = 1 + (n * 7 + step) % 100;
+                    let text = conn.value(&format!("SELECT name FROM t WHERE id = {id}")).await;
+                    assert_eq!(text, format!("name {id}"));
+                    // The types go along with every third execution only.
+                    let parameters = [Parameter::int(id as i64)];
+                    let reply = conn.execute_with(prepared, 0, &parameters, step % 3 == 0).await;
+                    let row = &reply.packets[reply.packets.len() - 2];
+                    assert!(row.ends_with(format!("name {id}").as_bytes()), "{id}: {row:?}");
+                }
+                conn.quit().await;
+            });
+        }
+        while let Some(done) = clients.join_next().await {
+            done.unwrap();
+        }
+        assert!(proxy.metric("dazzle_combined_total", "") > 0.0, "nothing was combined");
+        assert_eq!(proxy.metric("dazzle_pins_total", ""), 0.0);
+    }
+
+    async fn warnings_and_errors_are_told_as_if_alone(server) {
+        let proxy = crowded(server, "it_warned").await;
+        let conns = sessions(&proxy, "it_warned", 20).await;
+        let mut watch = proxy.login().schema("it_warned").connect().await;
+        let mut conns = Some(conns);
+        for round in 0..6 {
+            warm_up(&mut watch, "SELECT 5 DIV a FROM t WHERE id = 1").await;
+            warm_up(&mut watch, "SELECT (SELECT n FROM m WHERE m.id = t.id) FROM t WHERE id = 1").await;
+            let mut clients = JoinSet::new();
+            for (n, mut conn) in conns.take().unwrap().into_iter().enumerate() {
+                clients.spawn(async move {
+                    let id = if n % 5 == round % 5 { 13 } else { n + 20 };
+                    let reply = conn.query(&format!("SELECT 5 DIV a FROM t WHERE id = {id}")).await;
+                    assert_eq!(reply.value(), if id == 13 { "NULL" } else { "5" });
+                    let warnings = conn.query("SHOW WARNINGS").await.rows();
+                    let codes: Vec<&str> = warnings.iter().map(|row| row[1].as_str()).collect();
+                    assert_eq!(codes, if id == 13 { &["1365"][..] } else { &[] }, "{id}");
+                    let sql = format!("SELECT (SELECT n FROM m WHERE m.id = t.id) FROM t WHERE id = {id}");
+                    let reply = conn.query(&sql).await;
+                    if id == 13 {
+                        assert_eq!(reply.error(), Some(1242));
+                        assert_eq!(conn.query("SHOW WARNINGS").await.rows()[0][1], "1242");
+                    } else {
+                        assert_eq!(reply.value(), id.to_string());
+                    }
+                    conn
+                });
+            }
+            conns = Some(clients.join_all().await);
+        }
+        assert!(proxy.metric("dazzle_combined_total", "") > 0.0, "nothing was combined");
+    }
+
+    async fn a_slow_statement_delays_nobody_behind_it(server) {
+        let proxy = crowded(server, "it_slow").await;
+        let mut conns = sessions(&proxy, "it_slow", 30).await;
+        let sql = |id: usize| format!("SELECT id + SLEEP(s) FROM t WHERE id = {id}");
+        warm_up(&mut conns[0], &sql(1)).await;
+        let mut clients = JoinSet::new();
+        for (n, mut conn) in conns.into_iter().enumerate() {
+            clients.spawn(async move {
+                let id = if n == 3 { 14 } else { n + 20 };
+                let reply = conn.query(&sql(id)).await;
+                assert_eq!(reply.value().parse::<f64>().unwrap(), id as f64);
+                id
+            });
+        }
+        let mut order = Vec::new();
+        while let Some(done) = clients.join_next().await {
+            order.push(done.unwrap());
+        }
+        assert_eq!(order.last(), Some(&14), "{order:?}");
+    }
+
+    async fn clients_that_leave_cost_the_others_nothing(server) {
+        let proxy = crowded(server, "it_leaving").await;
+        let mut watch = proxy.login().schema("it_leaving").connect().await;
+        warm_up(&mut watch, "SELECT name FROM t WHERE id = 1").await;
+        for round in 0..10 {
+            let mut clients = JoinSet::new();
+            for (n, mut conn) in sessions(&proxy, "it_leaving", 16).await.into_iter().enumerate() {
+                clients.spawn(async move {
+                    for step in 0..5 {
+                        let id = 1 + (n * 11 + step + round) % 100;
+                        let sql = format!("SELECT name FROM t WHERE id = {id}");
+                        if n % 4 == 0 && step == 3 {
+                            // It is gone before its reply can have come.
+                            conn.send_query(&sql).await;
+                            return;
+                        }
+                        assert_eq!(conn.value(&sql).await, format!("name {id}"));
+                    }
+                });
+            }
+            while let Some(done) = clients.join_next().await {
+                done.unwrap();
+            }
+        }
+        assert_eq!(watch.value("SELECT name FROM t WHERE id = 5").await, "name 5");
+    }
+
+    async fn a_session_inside_a_transaction_keeps_to_itself(server) {
+        let proxy = crowded(server, "it_apart").await;
+        let mut conns = sessions(&proxy, "it_apart", 12).await;
+        warm_up(&mut conns[0], "SELECT a FROM t WHERE id = 1").await;
+        let mut writer = proxy.login().schema("it_apart").connect().await;
+        writer.ok("BEGIN").await;
+        writer.ok("UPDATE t SET a = 77 WHERE id = 1").await;
+        let mut manual = conns.pop().unwrap();
+        let mut clients = JoinSet::new();
+        for mut conn in conns {
+            clients.spawn(async move {
+                for _ in 0..20 {
+                    assert_eq!(conn.value("SELECT a FROM t WHERE id = 1").await, "1");
+                }
+            });
+        }
+        for _ in 0..20 {
+            assert_eq!(writer.value("SELECT a FROM t WHERE id = 1").await, "77");
+        }
+        clients.join_all().await;
+        writer.ok("ROLLBACK").await;
+        // Its first read begins a transaction, whose snapshot must be its own.
+        manual.ok("SET autocommit = 0").await;
+        assert_eq!(manual.value("SELECT a FROM t WHERE id = 1").await, "1");
+        writer.ok("UPDATE t SET a = 2 WHERE id = 1").await;
+        assert_eq!(manual.value("SELECT a FROM t WHERE id = 1").await, "1");
+        assert_eq!(writer.value("SELECT a FROM t WHERE id = 1").await, "2");
+    }
+}
