@@ -1,17 +1,17 @@
 //! Ending a statement that runs on a server: KILL QUERY over a connection of its own.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::backend::pool::{Connect, Pooled, Profile, WorkerId};
 use crate::backend::{BackendError, ServerLease, ServerPool};
-use crate::engine::combine::Holding;
+use crate::engine::combine::{Holding, PATIENCE};
 use crate::telemetry::{SessionGuard, spawn};
 
 /// For connecting and killing together; a server that takes longer is left to its own devices.
@@ -55,25 +55,36 @@ impl Running<'_> {
     }
 }
 
-/// Runs an exchange with a server to its end, and kills the statement there when KILL names this session
+/// Runs an exchange with a server to its end. If it takes long, those whose replies follow go alone. It kills the statement there when KILL names this session
 /// meanwhile. The exchange goes on until the server has answered, and this returns only when the KILL is
 /// over as well: one that comes late must not hit the statement of whoever gets the connection next.
 ///
 /// The wake-up comes through the session's alarm, whose waker is this task's. Also returns whether KILL
 /// came: the alarm has rung then and must be set anew.
+///
+/// The exchange stays where its caller has pinned it: moved in here it would take its room twice in every
+/// session.
 pub(crate) async fn killable<F: Future>(
-    exchange: F,
+    mut exchange: Pin<&mut F>,
     guard: &SessionGuard,
     running: Running<'_>,
 ) -> (F::Output, bool) {
-    let mut exchange = pin!(exchange);
     let mut killing: Option<JoinHandle<()>> = None;
+    let mut followed = running.holding.filter(|holding| holding.is_followed());
+    let mut patience: Option<Pin<Box<Sleep>>> = None;
     let output = std::future::poll_fn(|cx| {
         if let Poll::Ready(output) = exchange.as_mut().poll(cx) {
             return Poll::Ready(output);
         }
         if killing.is_none() && guard.take_kill().is_some() {
             killing = Some(running.kill());
+        }
+        if let Some(holding) = followed {
+            let patience = patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+            if patience.as_mut().poll(cx).is_ready() {
+                holding.break_up();
+                followed = None;
+            }
         }
         Poll::Pending
     })

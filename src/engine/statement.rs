@@ -1,10 +1,11 @@
 //! One text statement, from the client's bytes to its reply.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Condition, ServerLease, parting_error};
-use crate::engine::combine::{Departure, Holding, Pace, Passed, REPLY_BYTES_MAX, Way, patient};
+use crate::engine::combine::{Departure, Holding, Pace, Passed, REPLY_BYTES_MAX, Way};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::kill::{Running, killable};
@@ -310,8 +311,10 @@ impl Session {
             thread_id: lease.thread_id(),
             holding: holding.as_ref(),
         };
-        let exchange = patient(relay(lease, &mut self.client, how), holding.as_ref());
-        let (result, killed) = killable(exchange, &self.guard, running).await;
+        let (result, killed) = {
+            let exchange = pin!(relay(lease, &mut self.client, how));
+            killable(exchange, &self.guard, running).await
+        };
         self.alarm_rung |= killed;
         if matches!(result, Err(RelayError::Gone)) {
             // Nobody waits for the answer any more; the server should not work for it either.

@@ -19,13 +19,10 @@ pub(crate) use pace::{Pace, REPLY_BYTES_MAX};
 pub use station::Station;
 pub(crate) use train::{Holding, Passed};
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-
-use tokio::time::{Sleep, sleep};
 
 use crate::backend::{BackendConn, ServerLease};
 use crate::engine::combine::station::{Boarding, Line};
@@ -39,8 +36,8 @@ use crate::telemetry::StatementContext;
 use crate::wire::{Capabilities, HEADER_BYTES, StatusFlags};
 
 /// How long others wait behind a reply that does not come or a client that does not read. Long for what is
-/// quick on average, short for a person.
-const PATIENCE: Duration = Duration::from_millis(10);
+/// quick, short for a person.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Larger commands go alone: copying them would cost more than it saves.
 const COMMAND_BYTES_MAX: usize = 4 << 10;
@@ -103,7 +100,11 @@ impl Session {
         }
     }
 
-    fn board(&mut self, train: &Arc<Train<ServerLease>>, sending: &Sending<'_>) -> Option<Ticket<ServerLease>> {
+    fn board(
+        &mut self,
+        train: &Arc<Train<ServerLease>>,
+        sending: &Sending<'_>,
+    ) -> Option<Ticket<ServerLease>> {
         let whole = HEADER_BYTES + sending.header.length;
         train.board(|commands, lease| {
             let Some(id) = sending.prepared else {
@@ -187,25 +188,4 @@ async fn turn() {
         Poll::Pending
     })
     .await;
-}
-
-/// Runs the holder's exchange; if it takes long, those behind it go alone.
-pub(crate) async fn patient<F: Future>(exchange: F, holding: Option<&Holding<ServerLease>>) -> F::Output {
-    let mut exchange = pin!(exchange);
-    let mut over: Option<Pin<Box<Sleep>>> = None;
-    let mut followed = holding.filter(|holding| holding.is_followed());
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = exchange.as_mut().poll(cx) {
-            return Poll::Ready(output);
-        }
-        if let Some(holding) = followed {
-            let over = over.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-            if over.as_mut().poll(cx).is_ready() {
-                holding.break_up();
-                followed = None;
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }

@@ -72,8 +72,7 @@ pub(crate) enum Turn<L> {
 impl<L> Train<L> {
     /// A train that can be boarded.
     pub(crate) fn new() -> Arc<Self> {
-        let state =
-            State { phase: Phase::Boarding, commands: Vec::new(), seats: Vec::new(), resting: None };
+        let state = State { phase: Phase::Boarding, commands: Vec::new(), seats: Vec::new(), resting: None };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
@@ -288,7 +287,7 @@ mod tests {
         assert_eq!(turn(&one), Poll::Ready(Some(7)));
         assert_eq!(one.hold().pass(7), Passed::On);
         assert_eq!(turn(&two), Poll::Ready(Some(7)));
-                assert_eq!(two.hold().pass(7), Passed::Last(7));
+        assert_eq!(two.hold().pass(7), Passed::Last(7));
     }
 
     #[test]
