@@ -33,7 +33,8 @@ pub(crate) struct Pace {
 impl Pace {
     /// Whether statements of this digest may share a connection.
     pub(crate) fn is_quick(&self) -> bool {
-        let within = |time: &AtomicU32, max: Duration| u128::from(time.load(Ordering::Relaxed)) <= max.as_nanos();
+        let within =
+            |time: &AtomicU32, max: Duration| u128::from(time.load(Ordering::Relaxed)) <= max.as_nanos();
         self.runs.load(Ordering::Relaxed) >= RUNS_MIN
             && within(&self.floor, FLOOR_MAX)
             && within(&self.average, AVERAGE_MAX)
