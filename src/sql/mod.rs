@@ -28,6 +28,7 @@ mod select_variables;
 mod set_facts;
 mod statement;
 mod token;
+pub mod tree;
 mod verbs;
 
 pub use assignment::{Assignment, Target, set_assignments};
@@ -36,7 +37,7 @@ pub use digest::{Fingerprint, fingerprint, fingerprint_keyed, normalize};
 pub use effects::Effects;
 pub use kind::{Access, Kind, ShowKind};
 pub use literal::{Literal, LiteralKind, LiteralSpan, literal, literals};
-pub use mode::{LexMode, Server};
+pub use mode::{Grammar, LexMode, Server};
 pub use multiple::split;
 pub use names::{KillId, KillScope, KillTarget, kill_target, prepared_name, savepoint_name, use_schema};
 pub use select_variables::{SelectedVariable, select_variables};

@@ -55,10 +55,25 @@ pub struct LexMode {
     pub ansi_quotes: bool,
     /// `\` inside a string is an ordinary character.
     pub no_backslash_escapes: bool,
+    /// What else of `sql_mode` changes how a statement is read.
+    pub grammar: Grammar,
     /// Of `character_set_client`.
     pub charset: ClientCharset,
     /// Whose lexer.
     pub server: Server,
+}
+
+/// The parts of `sql_mode` that leave tokens alone and change what they mean together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Grammar {
+    /// `||` joins strings, and binds tighter than `^`; without it, it is OR.
+    pub pipes_as_concat: bool,
+    /// NOT binds as tight as `!`.
+    pub high_not_precedence: bool,
+    /// A blank may stand between the name of a built-in function and its parenthesis.
+    pub ignore_space: bool,
+    /// MariaDB's other grammar, of which nothing is known here.
+    pub oracle: bool,
 }
 
 impl Default for LexMode {
@@ -71,19 +86,35 @@ impl LexMode {
     /// A session without any lexical `sql_mode`, in utf8mb4.
     #[must_use]
     pub const fn new(server: Server) -> Self {
-        Self { ansi_quotes: false, no_backslash_escapes: false, charset: ClientCharset::AsciiSafe, server }
+        Self {
+            ansi_quotes: false,
+            no_backslash_escapes: false,
+            grammar: Grammar {
+                pipes_as_concat: false,
+                high_not_precedence: false,
+                ignore_space: false,
+                oracle: false,
+            },
+            charset: ClientCharset::AsciiSafe,
+            server,
+        }
     }
 
     /// Takes the lexical parts of a `sql_mode`: names separated by commas, combined modes such as `ANSI`
     /// included, or MySQL's number.
     #[must_use]
     pub fn with_sql_mode(mut self, sql_mode: &[u8]) -> Self {
-        const ANSI_QUOTES: u64 = 1 << 2;
-        const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
         let sql_mode = sql_mode.trim_ascii();
         if let Some(bits) = std::str::from_utf8(sql_mode).ok().and_then(|text| text.parse::<u64>().ok()) {
-            self.ansi_quotes = bits & ANSI_QUOTES != 0;
-            self.no_backslash_escapes = bits & NO_BACKSLASH_ESCAPES != 0;
+            let has = |bit: u32| bits >> bit & 1 == 1;
+            self.ansi_quotes = has(2);
+            self.no_backslash_escapes = has(20);
+            self.grammar = Grammar {
+                pipes_as_concat: has(1),
+                high_not_precedence: has(29),
+                ignore_space: has(3),
+                oracle: has(9) && matches!(self.server, Server::MariaDb { .. }),
+            };
             return self;
         }
         let has = |names: &[&[u8]]| {
@@ -91,10 +122,16 @@ impl LexMode {
                 .split(|&byte| byte == b',')
                 .any(|mode| names.iter().any(|name| name.eq_ignore_ascii_case(mode.trim_ascii())))
         };
-        let ansi: [&[u8]; 7] =
-            [b"ANSI_QUOTES", b"ANSI", b"ORACLE", b"MSSQL", b"DB2", b"MAXDB", b"POSTGRESQL"];
-        self.ansi_quotes = has(&ansi);
+        // Each of these stands for a set of modes with ANSI_QUOTES, PIPES_AS_CONCAT and IGNORE_SPACE.
+        let combined = has(&[b"ANSI", b"ORACLE", b"MSSQL", b"DB2", b"MAXDB", b"POSTGRESQL"]);
+        self.ansi_quotes = combined || has(&[b"ANSI_QUOTES"]);
         self.no_backslash_escapes = has(&[b"NO_BACKSLASH_ESCAPES"]);
+        self.grammar = Grammar {
+            pipes_as_concat: combined || has(&[b"PIPES_AS_CONCAT"]),
+            high_not_precedence: has(&[b"HIGH_NOT_PRECEDENCE", b"MYSQL323", b"MYSQL40"]),
+            ignore_space: combined || has(&[b"IGNORE_SPACE"]),
+            oracle: has(&[b"ORACLE"]) && matches!(self.server, Server::MariaDb { .. }),
+        };
         self
     }
 
@@ -111,7 +148,12 @@ impl LexMode {
             Server::MySql { version } => (0, version),
             Server::MariaDb { version } => (1, version),
         };
-        u64::from(version) << 8
+        let grammar = u64::from(self.grammar.pipes_as_concat)
+            | u64::from(self.grammar.high_not_precedence) << 1
+            | u64::from(self.grammar.ignore_space) << 2
+            | u64::from(self.grammar.oracle) << 3;
+        grammar << 40
+            | u64::from(version) << 8
             | maria << 5
             | (self.charset as u64) << 2
             | u64::from(self.ansi_quotes) << 1

@@ -12,6 +12,7 @@ mod combining;
 mod connection_id;
 mod differential;
 mod failures;
+mod grammar;
 mod leaks;
 mod limits;
 mod process;

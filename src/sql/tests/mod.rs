@@ -4,4 +4,5 @@ mod digests;
 mod facts;
 mod golden;
 mod properties;
+mod trees;
 mod values;

@@ -5,8 +5,8 @@ use proptest::prelude::{
 };
 
 use crate::sql::{
-    ClientCharset, Effects, LexMode, Server, analyze, fingerprint, kill_target, literal, literals, normalize,
-    prepared_name, savepoint_name, select_variables, set_assignments, split, use_schema,
+    ClientCharset, Effects, Grammar, LexMode, Server, analyze, fingerprint, kill_target, literal, literals,
+    normalize, prepared_name, savepoint_name, select_variables, set_assignments, split, use_schema,
 };
 
 fn modes() -> impl Strategy<Value = LexMode> {
@@ -25,6 +25,7 @@ fn modes() -> impl Strategy<Value = LexMode> {
         |(ansi_quotes, no_backslash_escapes, charset, server)| LexMode {
             ansi_quotes,
             no_backslash_escapes,
+            grammar: Grammar::default(),
             charset,
             server,
         },
