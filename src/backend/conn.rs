@@ -1,11 +1,13 @@
 //! One server connection: its stream, what the server's session looks like now, and whether somebody
 //! else may have it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::backend::answer::{ANSWER_BYTES_MAX, ResultSet, expect_ok, read_prepared, read_rows};
 use crate::backend::error::BackendError;
 use crate::backend::facts::{Flavor, MYSQL_TRACKED, ServerFacts};
 use crate::backend::image::{SessionImage, Transition};
@@ -14,8 +16,7 @@ use crate::backend::pool::{Pooled, Profile, WorkerId};
 use crate::backend::prepared::{PrepareReply, PreparedKey, PreparedStatements};
 use crate::wire::handshake::Scramble;
 use crate::wire::{
-    Buffer, Capabilities, Deadline, ErrPacket, Header, Malformed, OkPacket, PacketStream, Reader,
-    StatusFlags, code, frame,
+    Buffer, Capabilities, Deadline, ErrPacket, Header, PacketStream, StatusFlags, code, frame,
 };
 
 /// Whether a connection can be given to somebody else.
@@ -32,12 +33,6 @@ pub enum Condition {
     Broken,
 }
 
-/// Rows and bytes of an internal query's answer at most.
-const ANSWER_BYTES_MAX: u64 = 4 << 20;
-
-/// Bytes of the definitions of a prepared statement at most: 65,535 parameters take 4 MiB.
-const DEFINITIONS_BYTES_MAX: u64 = 16 << 20;
-
 /// One server connection. Only a lease touches it.
 #[derive(Debug)]
 pub struct BackendConn {
@@ -47,8 +42,12 @@ pub struct BackendConn {
     pub(crate) facts: Arc<ServerFacts>,
     /// Status after the last statement.
     pub(crate) status: StatusFlags,
+    /// LAST_INSERT_ID() of the server's session, whosever it is.
+    pub(crate) insert_id: u64,
     condition: Condition,
     image: Arc<SessionImage>,
+    /// User variables of earlier sessions, NULL by now: all that is left of them is a collation.
+    remnants: BTreeSet<Box<str>>,
     profile: Profile,
     home: WorkerId,
     thread_id: u32,
@@ -83,7 +82,9 @@ impl BackendConn {
             prepared: PreparedStatements::default(),
             facts: connected.facts,
             status: connected.status,
+            insert_id: 0,
             condition: Condition::Ready,
+            remnants: BTreeSet::new(),
             profile: connected.profile,
             home: connected.home,
             thread_id: connected.thread_id,
@@ -177,8 +178,24 @@ impl BackendConn {
                 }
             }
         }
+        self.note_remnants(image);
         self.image = Arc::clone(image);
         Ok(())
+    }
+
+    /// User variables that `image` lacks have been set to NULL.
+    fn note_remnants(&mut self, image: &SessionImage) {
+        let left = self.image.user_variables().filter(|name| image.variable(&format!("@{name}")).is_none());
+        let left: Vec<Box<str>> = left.map(Into::into).collect();
+        self.remnants.extend(left);
+        if !self.remnants.is_empty() {
+            self.remnants.retain(|name| image.variable(&format!("@{name}")).is_none());
+        }
+    }
+
+    /// User variables that were never set in a fresh session, and here are NULLs with a collation.
+    pub(crate) const fn remnants(&self) -> &BTreeSet<Box<str>> {
+        &self.remnants
     }
 
     async fn adopt_by(&mut self, commands: &[Vec<u8>]) -> Result<(), BackendError> {
@@ -241,9 +258,7 @@ impl BackendConn {
     /// Asks the server something of our own; the answer's rows are texts or NULL. Leaves the session as
     /// it was, apart from its diagnostics.
     pub async fn ask(&mut self, sql: &str) -> Result<Vec<Vec<Option<Vec<u8>>>>, BackendError> {
-        let answer = self.ask_payloads(sql).await?;
-        let columns = answer.columns.len() as u64;
-        Ok(answer.rows.iter().map(|row| parse_row(row, columns)).collect::<Result<_, _>>()?)
+        Ok(self.ask_payloads(sql).await?.texts()?)
     }
 
     /// See [`BackendConn::ask`]; the answer as the server sent it.
@@ -274,6 +289,8 @@ impl BackendConn {
         let status = self.exchange(&[vec![code::RESET_CONNECTION], set]).await?;
         let fresh = self.facts.fresh.with_multi_statements(self.image.multi_statements());
         self.image = Arc::new(fresh.with_schema(schema.as_deref()));
+        self.insert_id = 0;
+        self.remnants.clear();
         self.condition = Condition::Ready;
         self.status = status;
         Ok(())
@@ -288,6 +305,8 @@ impl BackendConn {
         let login = Arc::clone(&self.login);
         let exchange = login.change_user(&mut self.stream, self.capabilities, &self.scramble);
         timeout(limit, exchange).await.map_err(|_| BackendError::Timeout("COM_CHANGE_USER"))??;
+        self.insert_id = 0;
+        self.remnants.clear();
         self.condition = Condition::Ready;
         let mut set = vec![code::QUERY];
         set.extend_from_slice(tracking(self.facts.flavor).as_bytes());
@@ -398,92 +417,6 @@ pub(crate) fn tracking(flavor: Flavor) -> String {
     format!(
         "SET session_track_system_variables='{variables}', session_track_schema=1, session_track_state_change=1"
     )
-}
-
-/// The status of an OK or EOF payload; an ERR becomes an error.
-pub(crate) fn expect_ok(payload: &[u8]) -> Result<StatusFlags, BackendError> {
-    match payload.first() {
-        Some(0x00) => Ok(OkPacket::parse(payload)?.status),
-        Some(0xFE) if payload.len() < 6 => Ok(crate::wire::parse_eof(payload)?.1),
-        Some(0xFE) => Ok(OkPacket::parse(payload)?.status),
-        Some(0xFF) => Err(BackendError::Server(ErrPacket::parse(payload)?)),
-        _ => Err(BackendError::Malformed(Malformed("neither OK nor ERR"))),
-    }
-}
-
-/// A result set as the server sent it, in payloads.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResultSet {
-    /// Column definitions.
-    pub columns: Vec<Vec<u8>>,
-    /// Rows.
-    pub rows: Vec<Vec<u8>>,
-}
-
-/// Reads one result set, or the OK of a statement without one.
-async fn read_rows(stream: &mut PacketStream) -> Result<(ResultSet, StatusFlags), BackendError> {
-    let mut answer = ResultSet::default();
-    let first = stream.read_payload(ANSWER_BYTES_MAX).await?;
-    if matches!(first.first(), Some(0x00 | 0xFF)) {
-        let status = expect_ok(&first)?;
-        return Ok((answer, status));
-    }
-    let mut left = ANSWER_BYTES_MAX;
-    for _ in 0..Reader::new(&first).lenenc()? {
-        answer.columns.push(read_within(stream, &mut left).await?);
-    }
-    loop {
-        let payload = read_within(stream, &mut left).await?;
-        if matches!(payload.first(), Some(0xFE | 0xFF)) {
-            let status = expect_ok(&payload)?;
-            return Ok((answer, status));
-        }
-        answer.rows.push(payload);
-    }
-}
-
-/// Reads one packet of an answer that may have `left` bytes more. A packet counts for its overhead, too:
-/// there may be many empty ones.
-async fn read_within(stream: &mut PacketStream, left: &mut u64) -> Result<Vec<u8>, BackendError> {
-    const OVERHEAD: u64 = 32;
-    let payload = stream.read_payload(*left).await?;
-    *left = left
-        .checked_sub(payload.len() as u64 + OVERHEAD)
-        .ok_or(Malformed("answer that is larger than an internal question's may be"))?;
-    Ok(payload)
-}
-
-fn parse_row(payload: &[u8], columns: u64) -> Result<Vec<Option<Vec<u8>>>, Malformed> {
-    let mut reader = Reader::new(payload);
-    (0..columns)
-        .map(|_| {
-            if reader.rest().first() == Some(&0xFB) {
-                reader.u8()?;
-                Ok(None)
-            } else {
-                reader.lenenc_bytes().map(|text| Some(text.to_vec()))
-            }
-        })
-        .collect()
-}
-
-async fn read_prepared(stream: &mut PacketStream) -> Result<PrepareReply, BackendError> {
-    let first = stream.read_payload(ANSWER_BYTES_MAX).await?;
-    if first.first() == Some(&0xFF) {
-        return Err(BackendError::Server(ErrPacket::parse(&first)?));
-    }
-    let mut reader = Reader::new(&first);
-    reader.u8()?;
-    let (id, columns, parameters) = (reader.u32()?, reader.u16()?, reader.u16()?);
-    reader.u8()?;
-    let warnings = reader.u16().unwrap_or(0);
-    let count = usize::from(columns) + usize::from(parameters);
-    let mut definitions = Vec::with_capacity(count);
-    let mut left = DEFINITIONS_BYTES_MAX;
-    for _ in 0..count {
-        definitions.push(read_within(stream, &mut left).await?.into_boxed_slice());
-    }
-    Ok(PrepareReply { id, parameters, columns, warnings, definitions: definitions.into() })
 }
 
 /// The ERR packet a server queued before it closed the connection, if there is one: proof that it did

@@ -14,10 +14,13 @@ use crate::wire::code;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionImage {
     schema: Option<Box<[u8]>>,
-    /// Names in lowercase; values as the server reports them.
+    /// Names in lowercase; values as the server reports them. A name with an `@` is that of a user variable; its
+    /// value is the SQL that makes it.
     variables: BTreeMap<Box<str>, Box<[u8]>>,
     multi_statements: bool,
     key: u128,
+    /// A hash of everything but user variables.
+    base: u128,
 }
 
 /// Keys are compared instead of images. Clients choose what goes into them, so the hash has a seed that
@@ -39,21 +42,52 @@ impl SessionImage {
     /// An image of these parts.
     #[must_use]
     pub fn new(schema: Option<&[u8]>, variables: BTreeMap<Box<str>, Box<[u8]>>) -> Self {
-        Self { schema: schema.map(Into::into), variables, multi_statements: false, key: 0 }.keyed()
+        Self { schema: schema.map(Into::into), variables, multi_statements: false, key: 0, base: 0 }.keyed()
     }
 
     fn keyed(mut self) -> Self {
         let mut hash = Xxh3::with_seed(*SEED);
         hash.update(self.schema.as_deref().unwrap_or(b"\0"));
         hash.update(&[0xFF, u8::from(self.multi_statements)]);
-        for (name, value) in &self.variables {
-            hash.update(name.as_bytes());
-            hash.update(&[0xFF]);
-            hash.update(value);
-            hash.update(&[0xFF]);
+        for user in [false, true] {
+            for (name, value) in self.variables.iter().filter(|(name, _)| is_user(name) == user) {
+                hash.update(name.as_bytes());
+                hash.update(&[0xFF]);
+                hash.update(value);
+                hash.update(&[0xFF]);
+            }
+            self.base = if user { self.base } else { hash.digest128() };
         }
         self.key = hash.digest128();
         self
+    }
+
+    /// A hash of everything but user variables.
+    #[must_use]
+    pub const fn base_key(&self) -> u128 {
+        self.base
+    }
+
+    /// The names of the user variables, without their `@`.
+    pub fn user_variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().filter_map(|name| name.strip_prefix('@'))
+    }
+
+    /// How many user variables there are, and the bytes of the SQL that makes them.
+    #[must_use]
+    pub fn user_variables_size(&self) -> (usize, usize) {
+        let user = self.variables.iter().filter(|(name, _)| is_user(name));
+        user.fold((0, 0), |(count, bytes), (_, value)| (count + 1, bytes + value.len()))
+    }
+
+    /// This image with the user variables of `other`.
+    #[must_use]
+    pub fn with_user_variables_of(&self, other: &Self) -> Self {
+        let mut next = self.clone();
+        next.variables.retain(|name, _| !is_user(name));
+        let user = other.variables.iter().filter(|(name, _)| is_user(name));
+        next.variables.extend(user.map(|(name, value)| (name.clone(), value.clone())));
+        next.keyed()
     }
 
     /// A hash of everything; equal images have equal keys.
@@ -150,8 +184,18 @@ impl SessionImage {
     }
 }
 
+fn is_user(name: &str) -> bool {
+    name.starts_with('@')
+}
+
 /// Appends `@@SESSION.name=value,`.
 fn assign(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
+    if let Some(user) = name.strip_prefix('@') {
+        out.extend_from_slice(format!("@`{user}`=").as_bytes());
+        out.extend_from_slice(value.unwrap_or(b"NULL"));
+        out.push(b',');
+        return;
+    }
     out.extend_from_slice(b"@@SESSION.");
     out.extend_from_slice(name.as_bytes());
     out.push(b'=');
@@ -228,6 +272,18 @@ mod tests {
         assert_eq!(one.transition_from(&two), Transition::Nothing);
         assert_eq!(one.key(), two.key());
         assert_ne!(one.key(), one.with_multi_statements(true).key());
+    }
+
+    #[test]
+    fn user_variables_travel_in_the_same_set() {
+        let plain = image(None, &[("autocommit", "ON")]);
+        let other = image(None, &[("@a", "CAST(5 AS SIGNED)"), ("autocommit", "OFF")]);
+        check(&plain, &other, &["\x03SET @`a`=CAST(5 AS SIGNED),@@SESSION.autocommit='OFF'"]);
+        check(&other, &plain, &["\x03SET @@SESSION.autocommit='ON',@`a`=NULL"]);
+        let without = image(None, &[("autocommit", "OFF")]);
+        assert_eq!(other.base_key(), without.key());
+        assert_ne!(other.key(), without.key());
+        assert_eq!(without.with_user_variables_of(&other), *other);
     }
 
     #[test]

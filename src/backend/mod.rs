@@ -1,5 +1,6 @@
 //! Server connections: logging in, knowing what a session looks like there, pooling.
 
+mod answer;
 mod backoff;
 mod conn;
 mod connect;
@@ -11,9 +12,11 @@ pub mod pool;
 mod prepared;
 pub mod tls;
 mod topology;
+pub mod user_variable;
 
+pub use answer::ResultSet;
 pub(crate) use conn::parting_error;
-pub use conn::{BackendConn, Condition, ResultSet};
+pub use conn::{BackendConn, Condition};
 pub use connect::Connector;
 pub use error::BackendError;
 pub use facts::{Collation, Flavor, ServerFacts};

@@ -6,6 +6,7 @@ use crate::backend::Flavor;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::prepared::unknown_statement;
+use crate::engine::recall::too_late;
 use crate::engine::relay::{Relay, RelayError, relay};
 use crate::engine::session::Session;
 use crate::engine::statement::{Sending, WHOLE_MAX, is_whole};
@@ -86,12 +87,11 @@ impl Session {
         let sending = Sending { statement, pace: &facts.pace, relay, header, prepared: Some(id) };
         let outcome = self.send(sending, context).await?;
         if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
-            self.read_back(&text, &outcome).await?;
+            self.read_back(&text, &outcome).await.map_err(too_late)?;
         }
-        self.learn_last_insert_id(statement, &outcome).await?;
         self.executed(id, outcome.status);
-        self.settle(statement, &outcome);
-        Ok(())
+        self.settle(statement, &text, &outcome);
+        self.part().await
     }
 
     /// Drops the command at the front of the input, so that the next one can be read.
@@ -169,7 +169,7 @@ impl Session {
     /// COM_STMT_FETCH: rows from a cursor, which is on the bound connection.
     pub async fn fetch(&mut self, command: &[u8], id: u32) -> Result<(), EngineError> {
         let (key, open) = match self.statement(id) {
-            Some(statement) => (statement.key.clone(), statement.cursor),
+            Some(statement) => (statement.server_key().clone(), statement.cursor),
             None => {
                 return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_fetch"));
             }
@@ -217,7 +217,6 @@ impl Session {
             }
             self.update_statement_pins();
         }
-        self.mark_and_release();
-        Ok(())
+        self.part().await
     }
 }

@@ -4,7 +4,7 @@
 use crate::backend::Flavor;
 use crate::engine::error::EngineError;
 use crate::engine::session::Session;
-use crate::sql::{Effects, KillId, KillScope, Statement, kill_target};
+use crate::sql::{Effects, KillId, KillScope, Kind, ShowKind, Statement, kill_target};
 use crate::telemetry::{Kill, PinReason};
 use crate::wire::{Capabilities, OkPacket, StatusFlags, Writer, encode_eof, frame};
 
@@ -25,42 +25,12 @@ impl Session {
         }
         let text = text.trim_ascii();
         let text = text.strip_suffix(b";").unwrap_or(text).trim_ascii_end();
-        if is_call(text, b"CONNECTION_ID") {
-            // The id of the greeting, which KILL takes; a server would tell its own.
-            let id = self.guard.id().to_string();
-            self.send_integer(text[6..].trim_ascii(), &id).await?;
-            return Ok(true);
-        }
-        let asks = Effects::DIAGNOSTICS | Effects::FOUND_ROWS | Effects::ROW_COUNT;
+        let asks = matches!(statement.kind, Kind::Show(ShowKind::Diagnostics) | Kind::GetDiagnostics);
         // The connection that ran the last statement may still be here: then it knows best.
-        if self.is_bound() || !effects.intersects(asks) {
+        if !asks || self.is_bound() && self.witness.last_statement {
             return Ok(false);
         }
-        if effects.contains(Effects::DIAGNOSTICS) {
-            return self.answer_diagnostics(text).await;
-        }
-        let value = if is_call(text, b"ROW_COUNT") {
-            self.state.row_count.to_string()
-        } else if is_call(text, b"FOUND_ROWS") {
-            self.state.found_rows.to_string()
-        } else {
-            return self.refuse_stale(effects);
-        };
-        self.send_integer(text[6..].trim_ascii(), &value).await?;
-        Ok(true)
-    }
-
-    /// ROW_COUNT() or FOUND_ROWS() inside something larger, on a connection that did not run the
-    /// statement they mean: a server would answer, wrongly.
-    fn refuse_stale(&self, effects: Effects) -> Result<bool, EngineError> {
-        let name = if effects.contains(Effects::FOUND_ROWS) { "FOUND_ROWS()" } else { "ROW_COUNT()" };
-        Err(EngineError::refused(
-            1235,
-            "42000",
-            format!(
-                "DZ0001 {name} inside an expression is not supported outside a transaction; select it alone"
-            ),
-        ))
+        self.answer_diagnostics(text).await
     }
 
     async fn answer_diagnostics(&mut self, text: &[u8]) -> Result<bool, EngineError> {
@@ -91,6 +61,7 @@ impl Session {
         if let Some(lease) = self.lease.as_mut() {
             // MariaDB keeps old diagnostics over statements on one level and without tables.
             lease.ask("SELECT 1 FROM (SELECT 1) AS d").await?;
+            self.witness.last_statement = false;
         }
         Ok(())
     }
@@ -104,8 +75,7 @@ impl Session {
         self.state.status = status.without(StatusFlags::OF_ONE_RESULT);
         self.diagnostics = Some(self.frame_rows(&rows).into());
         self.pins.end(PinReason::Warnings);
-        self.mark_and_release();
-        Ok(())
+        self.part().await
     }
 
     /// Whether only the chance of a SHOW WARNINGS holds the connection.
@@ -144,31 +114,6 @@ impl Session {
         bytes
     }
 
-    /// Sends one row with one integer, as MySQL describes the result of such a function.
-    async fn send_integer(&mut self, name: &[u8], value: &str) -> Result<(), EngineError> {
-        let mut definition = Vec::new();
-        definition.put_lenenc_bytes(b"def");
-        for _ in 0..3 {
-            definition.put_lenenc_bytes(b"");
-        }
-        definition.put_lenenc_bytes(name);
-        definition.put_lenenc_bytes(b"");
-        definition.push(0x0C);
-        definition.put_u16(63);
-        definition.put_u32(21);
-        // LONGLONG, NOT_NULL and BINARY.
-        definition.push(0x08);
-        definition.put_u16(0x0081);
-        definition.push(0);
-        definition.put_u16(0);
-        let mut row = Vec::new();
-        row.put_lenenc_bytes(value.as_bytes());
-        let result = crate::backend::ResultSet { columns: vec![definition], rows: vec![row] };
-        let bytes = self.frame_rows(&result);
-        self.state.row_count = -1;
-        Ok(self.client.send(&bytes).await?)
-    }
-
     async fn kill_statement(&mut self, text: &[u8]) -> Result<(), EngineError> {
         let Some(target) = kill_target(text, self.state.mode) else {
             return Err(EngineError::refused(
@@ -177,12 +122,16 @@ impl Session {
                 "You have an error in your SQL syntax near KILL",
             ));
         };
-        let KillId::Number(id) = target.id else {
-            return Err(EngineError::refused(
-                1235,
-                "42000",
-                "DZ0003 KILL takes a number here: connection ids are this proxy's own",
-            ));
+        let id = match target.id {
+            KillId::Number(id) => id,
+            KillId::Expression(place) if is_own_id(&text[place.clone()]) => u64::from(self.guard.id()),
+            KillId::Expression(_) => {
+                return Err(EngineError::refused(
+                    1235,
+                    "42000",
+                    "DZ0003 KILL takes a number here: connection ids are this proxy's own",
+                ));
+            }
         };
         let scope = match target.scope {
             KillScope::Connection => Kill::Connection,
@@ -219,12 +168,8 @@ impl Session {
     }
 }
 
-/// Whether `text` is `SELECT name()` and nothing else.
-fn is_call(text: &[u8], name: &[u8]) -> bool {
-    let Some((select, rest)) = text.split_at_checked(6) else { return false };
-    let rest = rest.trim_ascii_start();
-    select.eq_ignore_ascii_case(b"SELECT")
-        && rest.len() == name.len() + 2
-        && rest[..name.len()].eq_ignore_ascii_case(name)
-        && rest.ends_with(b"()")
+/// Whether an expression is `CONNECTION_ID()`.
+fn is_own_id(expression: &[u8]) -> bool {
+    let words = expression.iter().filter(|byte| !byte.is_ascii_whitespace()).copied();
+    words.collect::<Vec<u8>>().eq_ignore_ascii_case(b"CONNECTION_ID()")
 }

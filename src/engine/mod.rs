@@ -13,12 +13,14 @@ mod parameters;
 mod pins;
 mod prepared;
 mod process;
+mod recall;
 mod relay;
 mod session;
 mod snapshot;
 mod statement;
 mod streaming;
 mod tracker;
+mod values;
 
 pub use crate::backend::SessionImage;
 pub use client::{Client, ClientError};

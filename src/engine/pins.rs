@@ -1,5 +1,6 @@
 //! Why a session keeps its server connection: what a statement left behind that no image describes.
 
+use crate::engine::values::keeps_found_rows;
 use crate::sql::{Effects, Kind, Statement};
 use crate::telemetry::PinReason;
 use crate::wire::StatusFlags;
@@ -19,8 +20,7 @@ const PASSING: [PinReason; 6] = [
 ];
 
 /// Effects that leave something behind, and the reason it is called by.
-const LASTING: [(Effects, PinReason); 12] = [
-    (Effects::ASSIGNS_USER_VARIABLE, PinReason::UserVariable),
+const LASTING: [(Effects, PinReason); 11] = [
     (Effects::CREATES_TEMPORARY_TABLE, PinReason::TemporaryTable),
     (Effects::LOCKS_TABLES, PinReason::TableLock),
     (Effects::FLUSH_WITH_READ_LOCK, PinReason::TableLock),
@@ -111,7 +111,7 @@ impl Pins {
         if effects.contains(Effects::RELEASE_ALL_LOCKS) {
             self.end(PinReason::NamedLock);
         }
-        if !effects.contains(Effects::FOUND_ROWS) {
+        if !keeps_found_rows(statement) {
             self.end(PinReason::FoundRows);
         }
         if statement.kind != Kind::Set && !in_transaction {
@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(after(statements), expected, "{statements:?}");
         };
         check(&["SELECT * FROM t WHERE a = 'LOCK TABLES t'"], &[]);
-        check(&["SET @a = 1"], &[PinReason::UserVariable]);
+        check(&["SET @a = 1"], &[]);
         check(&["LOCK TABLES t READ"], &[PinReason::TableLock]);
         check(&["LOCK TABLES t READ", "UNLOCK TABLES"], &[]);
         check(&["SELECT GET_LOCK('a', 1)"], &[PinReason::NamedLock]);

@@ -11,7 +11,9 @@ use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::parameters::ParameterLayout;
 use crate::engine::session::Session;
+use crate::engine::values::asks_about_session;
 use crate::error::SqlError;
+use crate::sql::{Effects, Statement};
 use crate::telemetry::{CommandKind, PinReason, StatementContext};
 use crate::wire::{Capabilities, HEADER_BYTES, Header, OkPacket, StatusFlags, Writer, encode_eof, frame};
 
@@ -29,8 +31,17 @@ pub(crate) struct Prepared {
     pub(crate) long_data: bool,
     /// A cursor is open on the bound connection.
     pub(crate) cursor: bool,
+    /// What stands for it in this execution: its text with values that only the session knows.
+    pub(crate) stand_in: Option<PreparedKey>,
     /// Why long data could not be passed on; told at the EXECUTE, because the command has no reply.
     pub(crate) failed: Option<SqlError>,
+}
+
+impl Prepared {
+    /// What the server has prepared for it.
+    pub(crate) fn server_key(&self) -> &PreparedKey {
+        self.stand_in.as_ref().unwrap_or(&self.key)
+    }
 }
 
 /// The statements of one session.
@@ -95,8 +106,13 @@ impl Session {
                 format!("Can't create more than max_prepared_stmt_count statements (current value: {max})");
             return Err(EngineError::refused(1461, "42000", message));
         }
+        let text = self.substituted_prepare(&facts.statement, &text).map_or(text, Into::into);
         let image = Arc::clone(&self.state.image);
-        let key = PreparedKey { text, image: image.key() };
+        let names_variables =
+            facts.statement.effects.intersects(Effects::USES_USER_VARIABLE | Effects::ASSIGNS_USER_VARIABLE);
+        // The type of a user variable is part of what its statement means.
+        let means = if names_variables { image.key() } else { image.base_key() };
+        let key = PreparedKey { text, image: means };
         let mut attempt = 0;
         let reply = loop {
             let bound = self.is_bound() && !self.holds_for_diagnostics();
@@ -109,7 +125,7 @@ impl Session {
             match lease.prepare(&key).await {
                 Ok(reply) => break reply,
                 Err(error @ crate::backend::BackendError::Server(_)) => {
-                    self.pins.add(PinReason::Warnings);
+                    self.failed_here();
                     return Err(error.into());
                 }
                 Err(error) => {
@@ -130,6 +146,7 @@ impl Session {
             types: None,
             long_data: false,
             cursor: false,
+            stand_in: None,
             failed: None,
         };
         let id = self.statements.get_or_insert_default().insert(statement);
@@ -163,6 +180,21 @@ impl Session {
         Ok(self.client.send(&bytes).await?)
     }
 
+    /// Chooses what is executed for a prepared statement: its own text, or one with the session's values.
+    pub(crate) fn choose_text(&mut self, id: u32, statement: &Statement) -> Result<(), EngineError> {
+        if !asks_about_session(statement) {
+            return Ok(());
+        }
+        let Some(key) = self.statement(id).map(|prepared| prepared.key.clone()) else { return Ok(()) };
+        let stand_in = self.substituted_execution(statement, &key.text)?;
+        let stand_in = stand_in.map(|text| PreparedKey { text: text.into(), ..key });
+        if let Some(prepared) = self.statement(id) {
+            // Long data waits at the statement it was sent for.
+            prepared.stand_in = stand_in.filter(|_| !prepared.long_data);
+        }
+        Ok(())
+    }
+
     /// Makes sure that the leased connection has the statement prepared; returns the server's id.
     pub(crate) async fn prepare_here(&mut self, id: u32) -> Result<u32, EngineError> {
         let statements = self.statements.as_ref();
@@ -170,13 +202,17 @@ impl Session {
             return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_execute"));
         };
         let lease = self.lease.as_mut().expect("acquired just before");
-        if let Some(known) = lease.prepared.find(&statement.key) {
+        if let Some(known) = lease.prepared.find(statement.server_key()) {
             return Ok(known.reply.id);
         }
         // The text means what it meant when the client prepared it.
-        let (then, now) = (Arc::clone(&statement.image), Arc::clone(lease.image()));
+        let now = Arc::clone(lease.image());
+        let then = match statement.image.key() == now.key() {
+            true => Arc::clone(&now),
+            false => Arc::new(statement.image.with_user_variables_of(&now)),
+        };
         lease.adopt(&then).await?;
-        let reply = lease.prepare(&statement.key).await?;
+        let reply = lease.prepare(statement.server_key()).await?;
         lease.adopt(&now).await?;
         Ok(reply.id)
     }
@@ -211,7 +247,7 @@ impl Session {
         else {
             return Err(EngineError::refused(1835, "HY000", "Malformed communication packet."));
         };
-        let Some(on_server) = conn.prepared.find(&statement.key) else { return Ok(None) };
+        let Some(on_server) = conn.prepared.find(statement.server_key()) else { return Ok(None) };
         let Some(layout) = layout else { return Ok(None) };
         if let Some(types) = layout.types {
             let sent = &payload[10 + types.start..10 + types.end];
@@ -278,7 +314,7 @@ impl Session {
         };
         if statement.cursor || statement.long_data {
             if let Some(lease) = self.lease.as_mut() {
-                lease.prepared.remove(&statement.key);
+                lease.prepared.remove(statement.server_key());
             }
             self.update_statement_pins();
             self.mark_and_release();
@@ -308,7 +344,7 @@ impl Session {
         statement.failed = None;
         if statement.cursor || statement.long_data {
             (statement.cursor, statement.long_data) = (false, false);
-            let key = statement.key.clone();
+            let key = statement.server_key().clone();
             if let Some(lease) = self.lease.as_mut()
                 && let Some(server_id) = lease.prepared.find(&key).map(|statement| statement.reply.id)
             {

@@ -15,8 +15,10 @@ use crate::engine::facts::FactsCache;
 use crate::engine::pins::Pins;
 use crate::engine::prepared::Statements;
 use crate::engine::process::Engine;
+use crate::engine::recall::Owed;
 use crate::engine::relay::RelayError;
 use crate::engine::snapshot::{Snapshot, User};
+use crate::engine::values::Witness;
 use crate::sql::{LexMode, Server};
 use crate::telemetry::{SessionGuard, WorkerMetrics};
 use crate::wire::{Capabilities, StatusFlags, StreamError};
@@ -50,6 +52,10 @@ pub struct Session {
     /// The server connection, while a statement, a transaction or a pin holds it.
     pub(crate) lease: Option<ServerLease>,
     pub(crate) pins: Pins,
+    /// What of the session that connection knows.
+    pub(crate) witness: Witness,
+    /// What it must tell before it goes.
+    pub(crate) owed: Owed,
     /// Prepared statements; made with the first one, because most sessions have none.
     pub(crate) statements: Option<Box<Statements>>,
     /// The reply to SHOW WARNINGS, kept when the connection had to be given up before the client asked.
@@ -73,10 +79,12 @@ pub struct SessionState {
     pub last_insert_id: u64,
     /// ROW_COUNT().
     pub row_count: i64,
-    /// FOUND_ROWS().
-    pub found_rows: u64,
-    /// Warnings of the last statement.
+    /// FOUND_ROWS(); `None` if only the connection that ran the statement knew it.
+    pub found_rows: Option<u64>,
+    /// Warnings of the last statement, errors included.
     pub warnings: u16,
+    /// Errors of the last statement.
+    pub errors: u16,
 }
 
 impl SessionState {
@@ -90,8 +98,9 @@ impl SessionState {
             status: StatusFlags::default(),
             last_insert_id: 0,
             row_count: -1,
-            found_rows: 0,
+            found_rows: Some(0),
             warnings: 0,
+            errors: 0,
         };
         state.image_changed();
         state.status = state.idle_status();
@@ -116,7 +125,8 @@ impl SessionState {
         let login = self.login.with_multi_statements(self.image.multi_statements());
         self.become_image(Arc::new(login.with_schema(self.image.schema())));
         self.status = self.idle_status();
-        (self.last_insert_id, self.row_count, self.found_rows, self.warnings) = (0, -1, 0, 0);
+        (self.last_insert_id, self.row_count, self.found_rows) = (0, -1, Some(0));
+        (self.warnings, self.errors) = (0, 0);
     }
 
     /// The flags of a session that runs nothing, from the variables it has.
@@ -136,6 +146,9 @@ impl SessionState {
 /// How many server connections are tried before a statement fails, when one after the other turns out
 /// to be dead or refuses the session's state.
 const ATTEMPTS_MAX: u32 = 4;
+
+/// User variables of earlier sessions, by now NULL, that a connection may have left; with more it is reset.
+const REMNANTS_MAX: usize = 64;
 
 /// What a session is made of.
 #[derive(Debug)]
@@ -168,6 +181,8 @@ impl Session {
             worker: parts.worker,
             lease: None,
             pins: Pins::default(),
+            witness: Witness::default(),
+            owed: Owed::default(),
             statements: None,
             diagnostics: None,
             alarm_rung: false,
@@ -303,7 +318,11 @@ impl Session {
             return Err(BackendError::from(error).into());
         }
         let waited = lease.waited();
+        if lease.remnants().len() > REMNANTS_MAX {
+            lease.reset().await?;
+        }
         self.lease = Some(lease);
+        self.witness = Witness::default();
         Ok(waited)
     }
 
@@ -347,6 +366,7 @@ impl Session {
             lease.close();
         }
         self.pins = Pins::default();
+        self.owed = Owed::default();
         if let Some(statements) = self.statements.as_mut() {
             statements.unbind();
         }
@@ -355,7 +375,7 @@ impl Session {
     /// Gives the connection back if nothing holds it any more.
     pub(crate) fn release(&mut self) {
         let Some(lease) = self.lease.as_mut() else { return };
-        if !self.pins.is_empty() || lease.status.has(StatusFlags::IN_TRANS) {
+        if !self.pins.is_empty() || !self.owed.is_empty() || lease.status.has(StatusFlags::IN_TRANS) {
             return;
         }
         // The pool takes it back if it is in a known state, and closes it otherwise.
@@ -366,8 +386,9 @@ impl Session {
     /// connection given back. For COM_RESET_CONNECTION, COM_CHANGE_USER and the end of the session.
     pub(crate) async fn let_go(&mut self) -> Result<(), EngineError> {
         let Some(mut lease) = self.lease.take() else { return Ok(()) };
-        let clean = self.pins.lasting().is_empty() && !self.pins.has_passing_state();
+        let clean = self.pins.lasting().is_empty() && !self.pins.has_passing_state() && self.owed.is_empty();
         self.pins = Pins::default();
+        self.owed = Owed::default();
         if let Some(statements) = self.statements.as_mut() {
             statements.unbind();
         }

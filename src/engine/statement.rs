@@ -9,6 +9,7 @@ use crate::engine::combine::{Departure, Holding, Pace, Passed, REPLY_BYTES_MAX, 
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::kill::{Running, killable};
+use crate::engine::recall::{shows_assignments, too_late};
 use crate::engine::relay::{Outcome, Relay, RelayError, relay};
 use crate::engine::session::Session;
 use crate::engine::streaming::stream_command;
@@ -119,7 +120,8 @@ impl Session {
             }
         }
         let sets = statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE);
-        let text = if sets { self.query_text(header).to_vec() } else { Vec::new() };
+        let kept = sets || statement.effects.contains(Effects::ASSIGNS_USER_VARIABLE);
+        let text = if kept { self.query_text(header).to_vec() } else { Vec::new() };
         let relay = Relay {
             kind: ReplyKind::Results,
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
@@ -130,15 +132,14 @@ impl Session {
         let sending = Sending { statement, pace: &facts.pace, relay, header, prepared: None };
         let outcome = self.send(sending, context).await?;
         if sets && outcome.error.is_none() {
-            self.read_back(&text, &outcome).await?;
+            self.read_back(&text, &outcome).await.map_err(too_late)?;
         }
         if header.length > WHOLE_MAX {
             // What stood behind the part that was read may have done anything.
             self.pin(PinReason::Unknown);
         }
-        self.learn_last_insert_id(statement, &outcome).await?;
-        self.settle(statement, &outcome);
-        Ok(())
+        self.settle(statement, &text, &outcome);
+        self.part().await
     }
 
     /// Adds a reason to keep the connection, and counts it.
@@ -245,8 +246,18 @@ impl Session {
 
     /// The last steps before the command can go: LAST_INSERT_ID(), the server's statement id.
     async fn ready(&mut self, sending: &Sending<'_>) -> Result<Option<Vec<u8>>, EngineError> {
-        self.adopt_last_insert_id(sending.statement).await?;
-        let Some(id) = sending.prepared else { return Ok(None) };
+        self.check_found_rows(sending.statement)?;
+        self.adopt_insert_id(sending.statement, sending.prepared.is_some()).await?;
+        if sending.statement.effects.intersects(NAMING) {
+            let prepared = sending.prepared.and_then(|id| self.statement(id));
+            let text = match prepared {
+                Some(prepared) => prepared.key.text.to_vec(),
+                None => self.query_text(sending.header).to_vec(),
+            };
+            self.forget_remnants(sending.statement, &text).await?;
+        }
+        let Some(id) = sending.prepared else { return self.substituted_text(sending) };
+        self.choose_text(id, sending.statement)?;
         let server_id = self.prepare_here(id).await?;
         let mut lease = self.lease.take().expect("acquired just before");
         let instead = self.address_execution(&mut lease, id, server_id, sending.header);
@@ -344,19 +355,11 @@ impl Session {
     }
 
     /// After a reply: what the statement did to the session, and whether the connection is kept.
-    pub(crate) fn settle(&mut self, statement: &Statement, outcome: &Outcome) {
+    pub(crate) fn settle(&mut self, statement: &Statement, text: &[u8], outcome: &Outcome) {
         self.state.status = outcome.status.without(StatusFlags::OF_ONE_RESULT);
-        self.state.warnings = outcome.warnings;
         self.diagnostics = None;
-        if !statement.effects.contains(Effects::DIAGNOSTICS) {
-            self.state.row_count = outcome.row_count;
-        }
-        if outcome.last_insert_id != 0 {
-            self.state.last_insert_id = outcome.last_insert_id;
-        }
-        if statement.kind == Kind::Select && outcome.error.is_none() {
-            self.state.found_rows = outcome.rows;
-        }
+        self.count(statement, outcome);
+        self.owe(statement, text, outcome);
         if outcome.changes.any() {
             self.take_in(&outcome.changes);
         }
@@ -370,13 +373,13 @@ impl Session {
         } else if !statement.effects.contains(Effects::DIAGNOSTICS) {
             self.pins.end(PinReason::Warnings);
         }
-        self.mark_and_release();
     }
 
     fn fold_pins(&mut self, statement: &Statement, outcome: &Outcome) {
         let before = self.pins;
         // What a routine names may not be all it did; a SET or USE does what its text says.
         let unexplained = match statement.kind {
+            _ if assigns(statement) => false,
             Kind::Set | Kind::Use => outcome.changes.other_state,
             _ => outcome.changes.state,
         };
@@ -393,19 +396,21 @@ impl Session {
     }
 }
 
+/// Effects of statements that name user variables.
+const NAMING: Effects = Effects::USES_USER_VARIABLE.with(Effects::ASSIGNS_USER_VARIABLE);
+
+/// Whether a change of state is the assignment of user variables that the text shows.
+fn assigns(statement: &Statement) -> bool {
+    statement.effects.contains(Effects::ASSIGNS_USER_VARIABLE) && shows_assignments(statement)
+}
+
 fn lost(error: std::io::Error) -> RelayError {
     RelayError::Server { error: error.into(), untouched: true }
 }
 
 /// Effects with which a statement may have to be answered here, not by a server.
 fn needs_care(effects: Effects) -> bool {
-    effects.intersects(
-        Effects::KILL
-            | Effects::DIAGNOSTICS
-            | Effects::FOUND_ROWS
-            | Effects::ROW_COUNT
-            | Effects::READS_CONNECTION_ID,
-    )
+    effects.intersects(Effects::KILL | Effects::DIAGNOSTICS)
 }
 
 /// Whether the client's command has been read whole: it can then be sent again.

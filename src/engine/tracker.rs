@@ -6,9 +6,8 @@ use std::sync::Arc;
 use crate::engine::error::EngineError;
 use crate::engine::relay::{Changes, Outcome};
 use crate::engine::session::Session;
-use crate::sql::{Effects, Statement, Target, set_assignments};
+use crate::sql::{Target, set_assignments};
 use crate::telemetry::PinReason;
-use crate::wire::StatusFlags;
 
 /// Variables whose value belongs to one connection: they are not carried, their session is pinned.
 const UNCARRIED: [&str; 16] = [
@@ -88,6 +87,7 @@ impl Session {
             return Ok(());
         }
         let list: Vec<String> = names.iter().map(|name| format!("@@SESSION.{name}")).collect();
+        self.witness.last_statement = false;
         // A variable that cannot be read as a session's own cannot be carried either.
         let Ok(mut rows) = lease.ask(&format!("SELECT {}", list.join(","))).await else {
             self.pin(PinReason::SessionVariable);
@@ -98,43 +98,6 @@ impl Session {
         let read = variables.map(|(name, value)| (name.into(), value.unwrap_or_default().into()));
         let changes = Changes { variables: read.collect(), ..Changes::default() };
         self.take_in(&changes);
-        Ok(())
-    }
-
-    /// LAST_INSERT_ID(expression) in a query sets the value without a word in the reply. Asked for before
-    /// the connection may go; one that keeps the diagnostics of the statement is pinned instead.
-    pub(crate) async fn learn_last_insert_id(
-        &mut self,
-        statement: &Statement,
-        outcome: &Outcome,
-    ) -> Result<(), EngineError> {
-        if !statement.effects.contains(Effects::SETS_LAST_INSERT_ID) || outcome.row_count >= 0 {
-            return Ok(());
-        }
-        if outcome.warnings > 0 || outcome.error.is_some() {
-            self.pin(PinReason::SessionVariable);
-            return Ok(());
-        }
-        let Some(lease) = self.lease.as_mut() else { return Ok(()) };
-        let rows = lease.ask("SELECT LAST_INSERT_ID()").await?;
-        let value = rows.first().and_then(|row| row.first()).cloned().flatten().unwrap_or_default();
-        if let Some(value) = str::from_utf8(&value).ok().and_then(|value| value.parse().ok()) {
-            self.state.last_insert_id = value;
-        }
-        Ok(())
-    }
-
-    /// LAST_INSERT_ID() is the session's own, whoever used the connection before.
-    pub(crate) async fn adopt_last_insert_id(&mut self, statement: &Statement) -> Result<(), EngineError> {
-        if !statement.effects.contains(Effects::READS_LAST_INSERT_ID) {
-            return Ok(());
-        }
-        let value = self.state.last_insert_id;
-        let lease = self.lease.as_mut().expect("acquired just before");
-        if lease.status.has(StatusFlags::IN_TRANS) || !self.pins.is_empty() {
-            return Ok(());
-        }
-        lease.ask(&format!("SET last_insert_id={value}")).await?;
         Ok(())
     }
 }

@@ -120,6 +120,7 @@ impl Walk {
             b"last_insert_id" | b"identity" => Effects::READS_LAST_INSERT_ID,
             b"warning_count" | b"error_count" => Effects::DIAGNOSTICS,
             b"pseudo_thread_id" => Effects::READS_CONNECTION_ID,
+            b"socket" => Effects::READS_SOCKET,
             _ => Effects::NONE,
         };
     }
@@ -144,6 +145,8 @@ impl Walk {
                 self.facts.reads = false;
             }
             "INTO" => self.into(cursor),
+            "OFFSET" => self.facts.effects |= Effects::SKIPS_ROWS,
+            "LIMIT" if has_offset(cursor) => self.facts.effects |= Effects::SKIPS_ROWS,
             _ => {}
         }
     }
@@ -213,6 +216,13 @@ impl Walk {
             _ => false,
         }
     }
+}
+
+/// After LIMIT: `offset, count`.
+fn has_offset(cursor: &Cursor<'_>) -> bool {
+    let mut ahead = cursor.clone();
+    ahead.next();
+    ahead.peek().kind == TokenKind::Comma
 }
 
 /// Before a parenthesis: whether it holds columns and `AS (` follows.

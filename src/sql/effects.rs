@@ -130,6 +130,10 @@ effects! {
     USES_SEQUENCE,
     /// COMMIT RELEASE, ROLLBACK RELEASE: the server closes the connection afterwards.
     DISCONNECTS,
+    /// @@socket: where the server listens beside the proxy.
+    READS_SOCKET,
+    /// LIMIT with an offset: FOUND_ROWS() counts the rows that were skipped, too.
+    SKIPS_ROWS,
 }
 
 impl Effects {

@@ -27,8 +27,10 @@ mod scanner;
 mod select_variables;
 mod set_facts;
 mod statement;
+mod substitute;
 mod token;
 pub mod tree;
+mod user_variables;
 mod verbs;
 
 pub use assignment::{Assignment, Target, set_assignments};
@@ -42,6 +44,8 @@ pub use multiple::split;
 pub use names::{KillId, KillScope, KillTarget, kill_target, prepared_name, savepoint_name, use_schema};
 pub use select_variables::{SelectedVariable, select_variables};
 pub use statement::{Digest, Statement, analyze};
+pub use substitute::{InsertId, SessionValues, substitute};
+pub use user_variables::user_variables;
 
 #[cfg(test)]
 mod tests;

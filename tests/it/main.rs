@@ -16,3 +16,4 @@ mod grammar;
 mod leaks;
 mod limits;
 mod process;
+mod sessions;

@@ -1,6 +1,7 @@
 //! What the stories are told with: servers, proxies, clients.
 
 mod client;
+mod duet;
 mod packets;
 mod pair;
 mod proxy;
@@ -14,6 +15,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use client::{At, Conn, Login, Tls};
+pub(crate) use duet::duet;
 pub(crate) use pair::{compare, compare_with};
 pub(crate) use proxy::{Proxy, Setup, proxy};
 pub(crate) use reply::{Part, Reply};

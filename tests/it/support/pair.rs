@@ -38,9 +38,14 @@ pub(crate) async fn compare_with(
         logs.push(conn.log);
     }
     let (proxied, direct) = (logs.pop().unwrap(), logs.pop().unwrap());
+    assert_same(&direct, &proxied);
+}
+
+/// Panics with every difference between two logs of the same script.
+pub(crate) fn assert_same(direct: &[(String, Reply)], proxied: &[(String, Reply)]) {
     assert!(!direct.is_empty());
     let mut differences = Vec::new();
-    for ((what, direct), (_, proxied)) in direct.iter().zip(&proxied) {
+    for ((what, direct), (_, proxied)) in direct.iter().zip(proxied) {
         let (direct, proxied) = (normal(direct), normal(proxied));
         if direct.packets != proxied.packets {
             differences.push(difference(what, &direct, &proxied));

@@ -1,0 +1,105 @@
+//! What a server answers to questions of our own: an OK, a result set, a prepared statement.
+
+use crate::backend::error::BackendError;
+use crate::backend::prepared::PrepareReply;
+use crate::wire::{ErrPacket, Malformed, OkPacket, PacketStream, Reader, StatusFlags};
+
+/// Rows and bytes of an internal query's answer at most.
+pub(crate) const ANSWER_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes of the definitions of a prepared statement at most: 65,535 parameters take 4 MiB.
+const DEFINITIONS_BYTES_MAX: u64 = 16 << 20;
+
+/// The status of an OK or EOF payload; an ERR becomes an error.
+pub(crate) fn expect_ok(payload: &[u8]) -> Result<StatusFlags, BackendError> {
+    match payload.first() {
+        Some(0x00) => Ok(OkPacket::parse(payload)?.status),
+        Some(0xFE) if payload.len() < 6 => Ok(crate::wire::parse_eof(payload)?.1),
+        Some(0xFE) => Ok(OkPacket::parse(payload)?.status),
+        Some(0xFF) => Err(BackendError::Server(ErrPacket::parse(payload)?)),
+        _ => Err(BackendError::Malformed(Malformed("neither OK nor ERR"))),
+    }
+}
+
+/// A result set as the server sent it, in payloads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResultSet {
+    /// Column definitions.
+    pub columns: Vec<Vec<u8>>,
+    /// Rows.
+    pub rows: Vec<Vec<u8>>,
+}
+
+impl ResultSet {
+    /// The rows as texts or NULL.
+    pub fn texts(&self) -> Result<Vec<Vec<Option<Vec<u8>>>>, Malformed> {
+        let columns = self.columns.len() as u64;
+        self.rows.iter().map(|row| parse_row(row, columns)).collect()
+    }
+}
+
+/// Reads one result set, or the OK of a statement without one.
+pub(crate) async fn read_rows(stream: &mut PacketStream) -> Result<(ResultSet, StatusFlags), BackendError> {
+    let mut answer = ResultSet::default();
+    let first = stream.read_payload(ANSWER_BYTES_MAX).await?;
+    if matches!(first.first(), Some(0x00 | 0xFF)) {
+        let status = expect_ok(&first)?;
+        return Ok((answer, status));
+    }
+    let mut left = ANSWER_BYTES_MAX;
+    for _ in 0..Reader::new(&first).lenenc()? {
+        answer.columns.push(read_within(stream, &mut left).await?);
+    }
+    loop {
+        let payload = read_within(stream, &mut left).await?;
+        if matches!(payload.first(), Some(0xFE | 0xFF)) {
+            let status = expect_ok(&payload)?;
+            return Ok((answer, status));
+        }
+        answer.rows.push(payload);
+    }
+}
+
+/// Reads one packet of an answer that may have `left` bytes more. A packet counts for its overhead, too:
+/// there may be many empty ones.
+async fn read_within(stream: &mut PacketStream, left: &mut u64) -> Result<Vec<u8>, BackendError> {
+    const OVERHEAD: u64 = 32;
+    let payload = stream.read_payload(*left).await?;
+    *left = left
+        .checked_sub(payload.len() as u64 + OVERHEAD)
+        .ok_or(Malformed("answer that is larger than an internal question's may be"))?;
+    Ok(payload)
+}
+
+fn parse_row(payload: &[u8], columns: u64) -> Result<Vec<Option<Vec<u8>>>, Malformed> {
+    let mut reader = Reader::new(payload);
+    (0..columns)
+        .map(|_| {
+            if reader.rest().first() == Some(&0xFB) {
+                reader.u8()?;
+                Ok(None)
+            } else {
+                reader.lenenc_bytes().map(|text| Some(text.to_vec()))
+            }
+        })
+        .collect()
+}
+
+pub(crate) async fn read_prepared(stream: &mut PacketStream) -> Result<PrepareReply, BackendError> {
+    let first = stream.read_payload(ANSWER_BYTES_MAX).await?;
+    if first.first() == Some(&0xFF) {
+        return Err(BackendError::Server(ErrPacket::parse(&first)?));
+    }
+    let mut reader = Reader::new(&first);
+    reader.u8()?;
+    let (id, columns, parameters) = (reader.u32()?, reader.u16()?, reader.u16()?);
+    reader.u8()?;
+    let warnings = reader.u16().unwrap_or(0);
+    let count = usize::from(columns) + usize::from(parameters);
+    let mut definitions = Vec::with_capacity(count);
+    let mut left = DEFINITIONS_BYTES_MAX;
+    for _ in 0..count {
+        definitions.push(read_within(stream, &mut left).await?.into_boxed_slice());
+    }
+    Ok(PrepareReply { id, parameters, columns, warnings, definitions: definitions.into() })
+}
