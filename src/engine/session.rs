@@ -265,6 +265,11 @@ impl Session {
                 waited += self.lease_connection(started).await?;
             }
             let Some(lease) = self.lease.as_mut() else { continue };
+            let bound =
+                lease.status.has(StatusFlags::IN_TRANS) || !self.pins.is_empty() || !self.owed.is_empty();
+            if lease.remnants().len() > REMNANTS_MAX && !bound {
+                lease.reset().await?;
+            }
             let error = match lease.adopt(&self.state.image).await {
                 Ok(()) => break,
                 Err(error) => error,
@@ -318,9 +323,6 @@ impl Session {
             return Err(BackendError::from(error).into());
         }
         let waited = lease.waited();
-        if lease.remnants().len() > REMNANTS_MAX {
-            lease.reset().await?;
-        }
         self.lease = Some(lease);
         self.witness = Witness::default();
         Ok(waited)
@@ -367,6 +369,7 @@ impl Session {
         }
         self.pins = Pins::default();
         self.owed = Owed::default();
+        self.witness = Witness::default();
         if let Some(statements) = self.statements.as_mut() {
             statements.unbind();
         }
@@ -380,12 +383,14 @@ impl Session {
         }
         // The pool takes it back if it is in a known state, and closes it otherwise.
         self.lease = None;
+        self.witness = Witness::default();
     }
 
     /// Ends every hold on the server connection: what the session left there is wiped, and the
     /// connection given back. For COM_RESET_CONNECTION, COM_CHANGE_USER and the end of the session.
     pub(crate) async fn let_go(&mut self) -> Result<(), EngineError> {
         let Some(mut lease) = self.lease.take() else { return Ok(()) };
+        self.witness = Witness::default();
         let clean = self.pins.lasting().is_empty() && !self.pins.has_passing_state() && self.owed.is_empty();
         self.pins = Pins::default();
         self.owed = Owed::default();
