@@ -17,8 +17,8 @@ pub fn credential_of(password: &Password) -> Result<Credential, Malformed> {
         Password::Empty => Credential::Empty,
         Password::Plain(secret) if secret.reveal().is_empty() => Credential::Empty,
         Password::Plain(secret) => Credential::Plain(Zeroizing::new(secret.reveal().to_owned())),
-        Password::Verifier(Verifier::Native(stage2)) => Credential::Native(*stage2),
-        Password::Verifier(Verifier::Sha2(stored)) => Credential::Sha2(Sha2Verifier::parse(stored)?),
+        Password::Verifier(Verifier::Native(stage2)) => Credential::Native(vec![*stage2]),
+        Password::Verifier(Verifier::Sha2(stored)) => Credential::Sha2(vec![Sha2Verifier::parse(stored)?]),
     })
 }
 

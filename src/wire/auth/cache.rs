@@ -4,8 +4,12 @@ use std::collections::{HashMap, VecDeque};
 
 use parking_lot::Mutex;
 
+use crate::wire::auth::LoginSecret;
 use crate::wire::auth::Sha2Verifier;
 use crate::wire::auth::sha2;
+
+/// Passwords of one user at once: an account has two while one is being replaced by the other.
+const PASSWORDS_MAX: usize = 2;
 
 /// Users whose password matched their stored verifier, with SHA256(SHA256(password)).
 ///
@@ -13,14 +17,23 @@ use crate::wire::auth::sha2;
 /// password in the configuration needs no invalidation.
 pub struct Sha2Cache {
     entries_max: usize,
+    /// Whether the passwords themselves are kept, too: for logins in the users' names.
+    keeps_passwords: bool,
     /// Guards entries and their order together. Held for a look-up or an insertion; digests are
     /// computed outside.
     entries: Mutex<Entries>,
 }
 
+/// A password that has proved right.
+#[derive(Clone)]
+pub(super) struct Proved {
+    pub(super) digest: [u8; sha2::LEN],
+    pub(super) secret: Option<LoginSecret>,
+}
+
 #[derive(Default)]
 struct Entries {
-    by_user: HashMap<String, (Sha2Verifier, [u8; sha2::LEN]), foldhash::fast::RandomState>,
+    by_user: HashMap<String, Vec<(Sha2Verifier, Proved)>, foldhash::fast::RandomState>,
     /// First in, first out.
     order: VecDeque<String>,
 }
@@ -29,14 +42,20 @@ impl Sha2Cache {
     /// An empty cache of at most `entries_max` users.
     #[must_use]
     pub fn new(entries_max: usize) -> Self {
-        Self { entries_max, entries: Mutex::default() }
+        Self { entries_max, keeps_passwords: false, entries: Mutex::default() }
     }
 
-    /// The digest of `user`'s password, if it has proved right against `verifier`.
-    pub(super) fn digest(&self, user: &str, verifier: &Sha2Verifier) -> Option<[u8; sha2::LEN]> {
+    /// An empty cache of at most `entries_max` users that keeps their passwords.
+    #[must_use]
+    pub fn keeping_passwords(entries_max: usize) -> Self {
+        Self { keeps_passwords: true, ..Self::new(entries_max) }
+    }
+
+    /// What is known of `user`'s password, if it has proved right against `verifier`.
+    pub(super) fn proved(&self, user: &str, verifier: &Sha2Verifier) -> Option<Proved> {
         let entries = self.entries.lock();
-        let (checked, digest) = entries.by_user.get(user)?;
-        (checked == verifier).then_some(*digest)
+        let known = entries.by_user.get(user)?;
+        known.iter().find(|(checked, _)| checked == verifier).map(|(_, proved)| proved.clone())
     }
 
     /// Remembers that `password` is right for `verifier`.
@@ -44,9 +63,16 @@ impl Sha2Cache {
         if self.entries_max == 0 {
             return;
         }
-        let digest = sha2::fast_digest(password);
+        let secret =
+            str::from_utf8(password).ok().filter(|_| self.keeps_passwords).map(LoginSecret::password);
+        let proved = Proved { digest: sha2::fast_digest(password), secret };
         let mut entries = self.entries.lock();
-        if entries.by_user.insert(user.to_owned(), (verifier.clone(), digest)).is_some() {
+        let known = entries.by_user.entry(user.to_owned()).or_default();
+        let new = known.is_empty();
+        known.retain(|(checked, _)| checked != verifier);
+        known.truncate(PASSWORDS_MAX - 1);
+        known.insert(0, (verifier.clone(), proved));
+        if !new {
             return;
         }
         entries.order.push_back(user.to_owned());
@@ -54,6 +80,14 @@ impl Sha2Cache {
             && let Some(oldest) = entries.order.pop_front()
         {
             entries.by_user.remove(&oldest);
+        }
+    }
+
+    /// Forgets a user that is no more.
+    pub fn forget(&self, user: &str) {
+        let mut entries = self.entries.lock();
+        if entries.by_user.remove(user).is_some() {
+            entries.order.retain(|other| other != user);
         }
     }
 }
@@ -68,16 +102,36 @@ impl std::fmt::Debug for Sha2Cache {
 mod tests {
     use super::*;
 
+    fn digest(cache: &Sha2Cache, user: &str, verifier: &Sha2Verifier) -> Option<[u8; sha2::LEN]> {
+        cache.proved(user, verifier).map(|proved| proved.digest)
+    }
+
+    #[test]
+    fn passwords_are_kept_only_where_they_are_needed() {
+        let verifier = Sha2Verifier::unknown([1; 52], 5000);
+        for (cache, kept) in [(Sha2Cache::new(2), false), (Sha2Cache::keeping_passwords(2), true)] {
+            cache.remember("app", &verifier, b"secret");
+            let secret = cache.proved("app", &verifier).and_then(|proved| proved.secret);
+            assert_eq!(secret, kept.then(|| LoginSecret::password("secret")));
+        }
+    }
+
     #[test]
     fn an_entry_counts_only_for_the_verifier_it_was_checked_against() {
         let cache = Sha2Cache::new(8);
         let (old, new) = (Sha2Verifier::unknown([1; 52], 5000), Sha2Verifier::unknown([2; 52], 5000));
         cache.remember("app", &old, b"secret");
-        assert_eq!(cache.digest("app", &old), Some(sha2::fast_digest(b"secret")));
-        assert_eq!(cache.digest("app", &new), None);
-        assert_eq!(cache.digest("other", &old), None);
+        assert_eq!(digest(&cache, "app", &old), Some(sha2::fast_digest(b"secret")));
+        assert_eq!(digest(&cache, "app", &new), None);
+        assert_eq!(digest(&cache, "other", &old), None);
         cache.remember("app", &new, b"changed");
-        assert_eq!(cache.digest("app", &old), None);
+        assert_eq!(digest(&cache, "app", &new), Some(sha2::fast_digest(b"changed")));
+        // Both, while one is being replaced by the other; and no third.
+        assert!(digest(&cache, "app", &old).is_some());
+        cache.remember("app", &Sha2Verifier::unknown([3; 52], 5000), b"again");
+        assert_eq!(digest(&cache, "app", &old), None);
+        cache.forget("app");
+        assert_eq!(digest(&cache, "app", &new), None);
     }
 
     #[test]
@@ -87,8 +141,8 @@ mod tests {
         for user in ["a", "b", "b", "c"] {
             cache.remember(user, &verifier, b"secret");
         }
-        assert!(cache.digest("a", &verifier).is_none());
-        assert!(cache.digest("b", &verifier).is_some());
-        assert!(cache.digest("c", &verifier).is_some());
+        assert!(digest(&cache, "a", &verifier).is_none());
+        assert!(digest(&cache, "b", &verifier).is_some());
+        assert!(digest(&cache, "c", &verifier).is_some());
     }
 }

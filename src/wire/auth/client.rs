@@ -11,6 +11,7 @@ use crate::wire::auth::AUTH_SWITCH;
 use crate::wire::auth::AuthError;
 use crate::wire::auth::FAST_AUTH_OK;
 use crate::wire::auth::FULL_AUTH;
+use crate::wire::auth::LoginSecret;
 use crate::wire::auth::PUBLIC_KEY_REQUEST;
 use crate::wire::auth::Plugin;
 use crate::wire::auth::SHA256_PUBLIC_KEY_REQUEST;
@@ -35,7 +36,7 @@ const PACKETS_MAX: u8 = 8;
 
 /// One login to one server.
 pub struct ClientAuth {
-    password: Zeroizing<String>,
+    secret: LoginSecret,
     secure: bool,
     encrypted: bool,
     clear_password_allowed: bool,
@@ -52,8 +53,14 @@ impl ClientAuth {
     /// A login with `password`. `secure` says that nobody can listen: TLS or a unix socket.
     #[must_use]
     pub fn new(password: Zeroizing<String>, secure: bool) -> Self {
+        Self::with_secret(LoginSecret::Password(password), secure)
+    }
+
+    /// The same with what is known of the password.
+    #[must_use]
+    pub fn with_secret(secret: LoginSecret, secure: bool) -> Self {
         Self {
-            password,
+            secret,
             secure,
             encrypted: secure,
             clear_password_allowed: false,
@@ -108,6 +115,7 @@ impl ClientAuth {
     ) -> Result<(&'static str, Vec<u8>), AuthError> {
         self.scramble = *scramble;
         self.plugin = match Plugin::from_name(greeting_plugin) {
+            _ if matches!(self.secret, LoginSecret::NativeKey(_)) => Plugin::NativePassword,
             // The greeting names the server's default, not the user's plugin: no reason to show the
             // password yet.
             None | Some(Plugin::ClearPassword) => Plugin::NativePassword,
@@ -152,13 +160,19 @@ impl ClientAuth {
 
     /// The answer to a challenge by the plugin of the moment.
     fn answer(&mut self) -> Result<Vec<u8>, AuthError> {
-        let password = &self.password;
+        let password = match (&self.secret, self.plugin) {
+            (LoginSecret::Password(password), _) => password,
+            (LoginSecret::NativeKey(key), Plugin::NativePassword) => {
+                return Ok(native::response_by_key(key, &self.scramble));
+            }
+            (LoginSecret::NativeKey(_), plugin) => return Err(AuthError::PasswordUnknown(plugin.name())),
+        };
         match self.plugin {
             Plugin::NativePassword => Ok(native::response(password.as_bytes(), &self.scramble)),
             Plugin::CachingSha2Password => Ok(sha2::response(password.as_bytes(), &self.scramble)),
             Plugin::Sha256Password if password.is_empty() => Ok(vec![0]),
             Plugin::Sha256Password => self.full_password(SHA256_PUBLIC_KEY_REQUEST),
-            Plugin::ClearPassword if self.secure && self.clear_password_allowed => Ok(self.clear()),
+            Plugin::ClearPassword if self.secure && self.clear_password_allowed => Ok(clear(password)),
             Plugin::ClearPassword => Err(AuthError::ClearPasswordRefused),
         }
     }
@@ -171,7 +185,7 @@ impl ClientAuth {
             }
             (Plugin::CachingSha2Password | Plugin::Sha256Password, pem) if self.key_requested => {
                 self.key_requested = false;
-                let encrypted = rsa::encrypt(self.password.as_bytes(), &self.scramble, pem)?;
+                let encrypted = rsa::encrypt(self.password()?.as_bytes(), &self.scramble, pem)?;
                 self.server_key = str::from_utf8(pem).ok().map(Arc::from);
                 Ok(ClientStep::Send(encrypted))
             }
@@ -183,9 +197,10 @@ impl ClientAuth {
     /// else the request for that key.
     fn full_password(&mut self, key_request: u8) -> Result<Vec<u8>, AuthError> {
         let trusted = if self.plugin == Plugin::Sha256Password { self.encrypted } else { self.secure };
+        let password = self.password()?;
         match &self.server_key {
-            _ if trusted => Ok(self.clear()),
-            Some(pem) => rsa::encrypt(self.password.as_bytes(), &self.scramble, pem.as_bytes()),
+            _ if trusted => Ok(clear(password)),
+            Some(pem) => rsa::encrypt(password.as_bytes(), &self.scramble, pem.as_bytes()),
             None => {
                 self.key_requested = true;
                 Ok(vec![key_request])
@@ -193,12 +208,19 @@ impl ClientAuth {
         }
     }
 
-    fn clear(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.password.len() + 1);
-        out.extend_from_slice(self.password.as_bytes());
-        out.push(0);
-        out
+    fn password(&self) -> Result<&Zeroizing<String>, AuthError> {
+        match &self.secret {
+            LoginSecret::Password(password) => Ok(password),
+            LoginSecret::NativeKey(_) => Err(AuthError::PasswordUnknown(self.plugin.name())),
+        }
     }
+}
+
+fn clear(password: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(password.len() + 1);
+    out.extend_from_slice(password.as_bytes());
+    out.push(0);
+    out
 }
 
 impl std::fmt::Debug for ClientAuth {

@@ -15,13 +15,25 @@ pub enum Credential {
     Empty,
     /// By this password, with either plugin.
     Plain(Zeroizing<String>),
-    /// By the password behind SHA1(SHA1(password)), with `mysql_native_password`.
-    Native([u8; native::LEN]),
-    /// By the password behind a stored string, with `caching_sha2_password`.
-    Sha2(Sha2Verifier),
+    /// By a password behind one of these SHA1(SHA1(password)), with `mysql_native_password`.
+    Native(Vec<[u8; native::LEN]>),
+    /// By a password behind one of these stored strings, with `caching_sha2_password`.
+    Sha2(Vec<Sha2Verifier>),
 }
 
 impl Credential {
+    /// Of an account that does not exist, of the kind that MariaDB's have.
+    #[must_use]
+    pub fn unknown_native() -> Self {
+        Self::Native(vec![[0; native::LEN]])
+    }
+
+    /// Of an account that does not exist, of the kind that MySQL's have; `rounds` is what a check costs.
+    #[must_use]
+    pub fn unknown_sha2(rounds: u32) -> Self {
+        Self::Sha2(vec![Sha2Verifier::unknown([0; 52], rounds)])
+    }
+
     /// The plugin that can check it, given the client's own choice where both can.
     pub(super) fn plugin(&self, guess: Option<Plugin>, default: Plugin) -> Plugin {
         match self {
@@ -76,7 +88,9 @@ impl Decoys {
             Credential::Empty => None,
             Credential::Plain(_) => Some(Kind::Plain),
             Credential::Native(_) => Some(Kind::Native),
-            Credential::Sha2(verifier) => Some(Kind::Sha2 { rounds: verifier.rounds() }),
+            Credential::Sha2(verifiers) => {
+                verifiers.first().map(|verifier| Kind::Sha2 { rounds: verifier.rounds() })
+            }
         });
         Self { key, kinds: kinds.collect() }
     }
@@ -93,9 +107,9 @@ impl Decoys {
             Kind::Native => {
                 let mut stage2 = [0; native::LEN];
                 stage2.copy_from_slice(&random[..native::LEN]);
-                Credential::Native(stage2)
+                Credential::Native(vec![stage2])
             }
-            Kind::Sha2 { rounds } => Credential::Sha2(Sha2Verifier::unknown(random, rounds)),
+            Kind::Sha2 { rounds } => Credential::Sha2(vec![Sha2Verifier::unknown(random, rounds)]),
         }
     }
 
@@ -121,8 +135,8 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         let known = [
             Credential::Empty,
-            Credential::Native([1; 20]),
-            Credential::Sha2(Sha2Verifier::unknown([2; 52], 10_000)),
+            Credential::Native(vec![[1; 20]]),
+            Credential::Sha2(vec![Sha2Verifier::unknown([2; 52], 10_000)]),
         ];
         let decoys = Decoys::new(&known, &mut rng);
         let mut natives = 0;
@@ -136,7 +150,7 @@ mod tests {
                     natives += 1;
                 }
                 (Credential::Sha2(a), Credential::Sha2(b)) => {
-                    assert_eq!((a.rounds(), b.rounds()), (10_000, 10_000));
+                    assert_eq!((a[0].rounds(), b[0].rounds()), (10_000, 10_000));
                     assert_ne!(a, b);
                 }
                 other => panic!("{other:?}"),

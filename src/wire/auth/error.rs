@@ -17,6 +17,9 @@ pub enum AuthError {
     /// The server's public key is none, or none that we can use.
     #[error("the server's rsa public key cannot be used")]
     BadPublicKey,
+    /// Only `mysql_native_password` can be answered with what is known of the password.
+    #[error("the server asks for {0}, and of the password only its hash for mysql_native_password is known")]
+    PasswordUnknown(&'static str),
     /// The password does not fit into one encrypted block.
     #[error("the password is too long for rsa encryption without tls")]
     PasswordTooLong,
@@ -29,7 +32,7 @@ impl ProxyError for AuthError {
     fn blame(&self) -> Blame {
         match self {
             Self::UnsupportedPlugin(_) | Self::BadPublicKey | Self::Malformed(_) => Blame::Backend,
-            Self::ClearPasswordRefused | Self::PasswordTooLong => Blame::Proxy,
+            Self::ClearPasswordRefused | Self::PasswordTooLong | Self::PasswordUnknown(_) => Blame::Proxy,
         }
     }
 
@@ -39,7 +42,7 @@ impl ProxyError for AuthError {
 
     fn sql_error(&self) -> SqlError {
         match self {
-            Self::UnsupportedPlugin(_) | Self::ClearPasswordRefused => {
+            Self::UnsupportedPlugin(_) | Self::ClearPasswordRefused | Self::PasswordUnknown(_) => {
                 SqlError::new(2059, "HY000", format!("server login failed: {self}"))
             }
             Self::BadPublicKey | Self::PasswordTooLong => {
@@ -59,6 +62,7 @@ mod tests {
         for (error, blame, code) in [
             (AuthError::UnsupportedPlugin("dialog".into()), Blame::Backend, 2059),
             (AuthError::ClearPasswordRefused, Blame::Proxy, 2059),
+            (AuthError::PasswordUnknown("caching_sha2_password"), Blame::Proxy, 2059),
             (AuthError::BadPublicKey, Blame::Backend, 2061),
             (AuthError::PasswordTooLong, Blame::Proxy, 2061),
             (AuthError::Malformed(Malformed("unexpected end")), Blame::Backend, 2027),

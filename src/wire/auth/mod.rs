@@ -11,6 +11,7 @@ mod native;
 mod pem;
 mod plugin;
 mod rsa;
+mod secret;
 mod server;
 mod sha2;
 mod sha_crypt;
@@ -23,6 +24,7 @@ pub use credential::{Credential, Decoys};
 pub use error::AuthError;
 pub use plugin::Plugin;
 pub use rsa::{KeyError, RsaKeys};
+pub use secret::LoginSecret;
 pub use server::{Denial, Offer, Proof, ServerAuth, Services, Step};
 pub use sha_crypt::Sha2Verifier;
 

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, digest};
+use zeroize::Zeroizing;
 
 use crate::wire::auth::xor;
 use crate::wire::handshake::Scramble;
@@ -29,17 +30,30 @@ pub(super) fn response(password: &[u8], scramble: &Scramble) -> Vec<u8> {
     if password.is_empty() {
         return Vec::new();
     }
-    let mut stage1 = sha1(&[password]);
-    let key = sha1(&[scramble.as_bytes(), &sha1(&[&stage1])]);
-    xor(&mut stage1, &key);
-    stage1.to_vec()
+    response_by_key(&sha1(&[password]), scramble)
+}
+
+/// The same of whoever knows SHA1(password) alone.
+pub(super) fn response_by_key(key: &[u8; LEN], scramble: &Scramble) -> Vec<u8> {
+    let mut response = *key;
+    xor(&mut response, &sha1(&[scramble.as_bytes(), &sha1(&[key])]));
+    response.to_vec()
+}
+
+/// SHA1(password), if `response` proves knowledge of the password behind `verifier`.
+pub(super) fn proved(
+    response: &[u8],
+    scramble: &Scramble,
+    verifier: &[u8; LEN],
+) -> Option<Zeroizing<[u8; LEN]>> {
+    let mut key = Zeroizing::new(<[u8; LEN]>::try_from(response).ok()?);
+    xor(&mut *key, &sha1(&[scramble.as_bytes(), verifier]));
+    verify_slices_are_equal(&sha1(&[&*key]), verifier).is_ok().then_some(key)
 }
 
 /// Whether `response` proves knowledge of the password behind `verifier`.
 pub(super) fn proves(response: &[u8], scramble: &Scramble, verifier: &[u8; LEN]) -> bool {
-    let Ok(mut stage1) = <[u8; LEN]>::try_from(response) else { return false };
-    xor(&mut stage1, &sha1(&[scramble.as_bytes(), verifier]));
-    verify_slices_are_equal(&sha1(&[&stage1]), verifier).is_ok()
+    proved(response, scramble, verifier).is_some()
 }
 
 #[cfg(test)]
@@ -60,6 +74,10 @@ mod tests {
         let stored = verifier(b"secret");
         assert!(proves(&response(b"secret", &SCRAMBLE), &SCRAMBLE, &stored));
         assert!(!proves(&response(b"Secret", &SCRAMBLE), &SCRAMBLE, &stored));
+        // What the proof shows is enough for a login elsewhere.
+        let key = proved(&response(b"secret", &SCRAMBLE), &SCRAMBLE, &stored).expect("proved");
+        let other = Scramble::from_bytes([7; 20]);
+        assert_eq!(response_by_key(&key, &other), response(b"secret", &other));
         assert!(!proves(&response(b"secret", &Scramble::from_bytes([1; 20])), &SCRAMBLE, &stored));
         for wrong in [&b""[..], &[0; 19], &[0; 20], &[0; 21]] {
             assert!(!proves(wrong, &SCRAMBLE, &stored));

@@ -1,7 +1,6 @@
 //! The server's side of authentication: checks one client.
 
 use rand::CryptoRng;
-use zeroize::Zeroizing;
 
 use crate::error::SqlError;
 use crate::wire::Capabilities;
@@ -11,6 +10,7 @@ use crate::wire::auth::AUTH_SWITCH;
 use crate::wire::auth::Credential;
 use crate::wire::auth::FAST_AUTH_OK;
 use crate::wire::auth::FULL_AUTH;
+use crate::wire::auth::LoginSecret;
 use crate::wire::auth::PASSWORD_LEN_MAX;
 use crate::wire::auth::PUBLIC_KEY_REQUEST;
 use crate::wire::auth::Plugin;
@@ -60,8 +60,11 @@ pub enum Step {
 pub struct Proof {
     /// A packet to send before OK, in the same write: `caching_sha2_password` announces its fast path.
     pub notice: Option<&'static [u8]>,
-    /// The password, where it is known in plain or was learnt, and is UTF-8.
-    pub password: Option<Zeroizing<String>>,
+    /// What the client has shown, or what is known of it: enough to log in elsewhere in its name. Nothing for a
+    /// password that is not UTF-8 text, and for one that proved itself from a cache without passwords.
+    pub secret: Option<LoginSecret>,
+    /// Which of the credential's verifiers it was proved against.
+    pub verifier: usize,
 }
 
 impl std::fmt::Debug for Proof {
@@ -195,52 +198,57 @@ impl ServerAuth {
         let using_password = !(response.is_empty() || sha2 && response == [0]);
         let scramble = &self.scramble;
         let proved = match &self.credential {
-            Credential::Empty => !using_password,
-            Credential::Plain(password) if sha2 => {
-                sha2::proves(response, scramble, &sha2::fast_digest(password.as_bytes()))
-            }
+            Credential::Empty => (!using_password).then(|| (0, Some(LoginSecret::password("")))),
             Credential::Plain(password) => {
-                native::proves(response, scramble, &native::verifier(password.as_bytes()))
+                let right = if sha2 {
+                    sha2::proves(response, scramble, &sha2::fast_digest(password.as_bytes()))
+                } else {
+                    native::proves(response, scramble, &native::verifier(password.as_bytes()))
+                };
+                right.then(|| (0, Some(LoginSecret::Password(password.clone()))))
             }
-            Credential::Native(verifier) => native::proves(response, scramble, verifier),
-            Credential::Sha2(verifier) if response.len() == sha2::LEN => {
-                let digest = services.cache.digest(&self.user, verifier);
-                if !digest.is_some_and(|digest| sha2::proves(response, scramble, &digest)) {
+            Credential::Native(verifiers) => verifiers.iter().enumerate().find_map(|(n, verifier)| {
+                let key = native::proved(response, scramble, verifier)?;
+                Some((n, Some(LoginSecret::NativeKey(key))))
+            }),
+            Credential::Sha2(verifiers) if response.len() == sha2::LEN => {
+                let known = verifiers.iter().enumerate().find_map(|(n, verifier)| {
+                    let known = services.cache.proved(&self.user, verifier)?;
+                    sha2::proves(response, scramble, &known.digest).then_some((n, known.secret))
+                });
+                if known.is_none() {
                     // Also with a digest at hand, as in MySQL: a wrong password tells nobody whether
                     // this user exists and has logged in before.
                     self.state = State::FullAuth { key_sent: false };
                     return Step::Ask(vec![AUTH_MORE_DATA, FULL_AUTH]);
                 }
-                true
+                known
             }
-            Credential::Sha2(_) => false,
+            Credential::Sha2(_) => None,
         };
-        if !proved {
+        let Some((verifier, secret)) = proved else {
             return self.deny(Denial::WrongPassword { using_password });
-        }
-        let password = match &mut self.credential {
-            Credential::Empty => Some(Zeroizing::default()),
-            Credential::Plain(password) => Some(std::mem::take(password)),
-            Credential::Native(_) | Credential::Sha2(_) => None,
         };
         let notice: &'static [u8] = &[AUTH_MORE_DATA, FAST_AUTH_OK];
         self.state = State::Done;
-        Step::Accepted(Proof { notice: (sha2 && using_password).then_some(notice), password })
+        Step::Accepted(Proof { notice: (sha2 && using_password).then_some(notice), secret, verifier })
     }
 
     /// Checks a password that came in full, with its NUL.
     fn check_password(&mut self, payload: &[u8], services: &Services<'_>) -> Step {
         let denied = Denial::WrongPassword { using_password: true };
         let Some((0, password)) = payload.split_last() else { return self.deny(denied) };
-        let Credential::Sha2(verifier) = &self.credential else { return self.deny(denied) };
+        let Credential::Sha2(verifiers) = &self.credential else { return self.deny(denied) };
         // The bound keeps a stranger from buying much work with one packet.
-        if password.len() > PASSWORD_LEN_MAX || !verifier.matches(password) {
+        if password.len() > PASSWORD_LEN_MAX {
             return self.deny(denied);
         }
+        let right = verifiers.iter().enumerate().find(|(_, verifier)| verifier.matches(password));
+        let Some((n, verifier)) = right else { return self.deny(denied) };
         services.cache.remember(&self.user, verifier, password);
         self.state = State::Done;
-        let password = str::from_utf8(password).ok().map(|text| Zeroizing::new(text.to_owned()));
-        Step::Accepted(Proof { notice: None, password })
+        let secret = str::from_utf8(password).ok().map(LoginSecret::password);
+        Step::Accepted(Proof { notice: None, secret, verifier: n })
     }
 
     fn deny(&mut self, denial: Denial) -> Step {

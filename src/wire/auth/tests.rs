@@ -13,6 +13,7 @@ use crate::wire::auth::ClientAuth;
 use crate::wire::auth::ClientStep;
 use crate::wire::auth::Credential;
 use crate::wire::auth::Denial;
+use crate::wire::auth::LoginSecret;
 use crate::wire::auth::Offer;
 use crate::wire::auth::Plugin;
 use crate::wire::auth::Proof;
@@ -97,13 +98,13 @@ impl Pair {
 
 #[test]
 fn every_credential_meets_every_guess() {
-    let native = Credential::Native(native::verifier(b"secret"));
+    let native = Credential::Native(vec![native::verifier(b"secret")]);
     // (credential, packets asked of a native guess, of a sha2 guess without and with TLS)
     for (credential, right, by_native, by_sha2, by_sha2_secure) in [
         (Credential::Empty, "", 0, 0, 0),
         (plain(), "secret", 0, 0, 0),
         (native, "secret", 0, 1, 1),
-        (Credential::Sha2(stored()), "secret", 3, 2, 1),
+        (Credential::Sha2(vec![stored()]), "secret", 3, 2, 1),
     ] {
         for (guess, secure, asked) in
             [(NATIVE, false, by_native), (SHA2, false, by_sha2), (SHA2, true, by_sha2_secure)]
@@ -114,17 +115,59 @@ fn every_credential_meets_every_guess() {
             assert_eq!(packets, asked, "{credential:?} {guess} secure={secure}, wrong password");
 
             let (outcome, packets) = pair.login(credential.clone(), guess, right);
-            let password = outcome.unwrap().password;
+            let secret = outcome.unwrap().secret.unwrap();
             assert_eq!(packets, asked, "{credential:?} {guess} secure={secure}");
-            let learnt = !matches!(credential, Credential::Native(_));
-            assert_eq!(password.as_deref().map(String::as_str), learnt.then_some(right));
+            match (&credential, secret) {
+                (Credential::Native(_), LoginSecret::NativeKey(_)) => {}
+                (_, LoginSecret::Password(password)) => assert_eq!(*password, right),
+                (credential, secret) => panic!("{credential:?}: {secret:?}"),
+            }
         }
     }
 }
 
 #[test]
+fn both_passwords_of_an_account_prove_themselves_and_the_proof_says_which() {
+    let old = Sha2Verifier::unknown([9; 52], 1000);
+    for (credential, guess) in [
+        (Credential::Native(vec![[3; 20], native::verifier(b"secret")]), NATIVE),
+        (Credential::Sha2(vec![old, stored()]), SHA2),
+    ] {
+        let mut pair = Pair::new(true);
+        pair.cache = Sha2Cache::keeping_passwords(10);
+        // The second time from memory, where there is one.
+        for _ in 0..2 {
+            let proof = pair.login(credential.clone(), guess, "secret").0.unwrap();
+            assert_eq!(proof.verifier, 1);
+            assert!(proof.secret.is_some());
+            assert!(pair.login(credential.clone(), guess, "Secret").0.is_err());
+        }
+    }
+}
+
+#[test]
+fn what_a_native_login_shows_is_enough_for_another_one() {
+    let credential = Credential::Native(vec![native::verifier(b"secret")]);
+    let proof = Pair::new(false).login(credential.clone(), NATIVE, "secret").0.unwrap();
+    let secret = proof.secret.unwrap();
+    let pair = Pair::new(false);
+    let mut client = ClientAuth::with_secret(secret.clone(), false);
+    // Whatever the greeting's own plugin is.
+    let (plugin, response) = client.first_response(SHA2, &SCRAMBLE).unwrap();
+    let mut server = ServerAuth::new("app", credential, false);
+    let offer = Offer { scramble: &SCRAMBLE, plugin: Some(plugin), response: &response, capabilities: BASE };
+    let step = server.begin(&offer, &pair.services(), &mut StdRng::seed_from_u64(1));
+    assert!(matches!(step, Step::Accepted(_)), "{step:?}");
+    // A server that wants more than that gets nothing.
+    let mut switch = vec![0xFE];
+    switch.extend_from_slice(b"caching_sha2_password\0abcdefghijklmnopqrst\0");
+    let refused = ClientAuth::with_secret(secret, true).receive(&switch);
+    assert_eq!(refused, Err(AuthError::PasswordUnknown("caching_sha2_password")));
+}
+
+#[test]
 fn an_empty_password_is_refused_where_there_is_one() {
-    for credential in [plain(), Credential::Native([1; 20]), Credential::Sha2(stored())] {
+    for credential in [plain(), Credential::Native(vec![[1; 20]]), Credential::Sha2(vec![stored()])] {
         for guess in [NATIVE, SHA2] {
             let (outcome, _) = Pair::new(true).login(credential.clone(), guess, "");
             assert_eq!(outcome.err(), Some(Denial::WrongPassword { using_password: false }));
@@ -146,13 +189,13 @@ fn a_nul_is_an_empty_caching_sha2_password() {
 #[test]
 fn the_second_login_takes_the_fast_path() {
     let pair = Pair::new(false);
-    assert_eq!(pair.login(Credential::Sha2(stored()), SHA2, "secret").1, 2);
-    let (outcome, asked) = pair.login(Credential::Sha2(stored()), SHA2, "secret");
+    assert_eq!(pair.login(Credential::Sha2(vec![stored()]), SHA2, "secret").1, 2);
+    let (outcome, asked) = pair.login(Credential::Sha2(vec![stored()]), SHA2, "secret");
     assert_eq!(outcome.unwrap().notice, Some(&[1, 3][..]));
     assert_eq!(asked, 0);
 
     // A wrong password and an unknown user look the same as before.
-    let (outcome, asked) = pair.login(Credential::Sha2(stored()), SHA2, "wrong");
+    let (outcome, asked) = pair.login(Credential::Sha2(vec![stored()]), SHA2, "wrong");
     assert!(outcome.is_err());
     assert_eq!(asked, 2);
 }
@@ -161,7 +204,7 @@ fn the_second_login_takes_the_fast_path() {
 fn a_known_server_key_spares_a_round_trip() {
     let mut pair = Pair::new(false);
     pair.client_key = Some(KEYS.public_pem().into());
-    let (outcome, asked) = pair.login(Credential::Sha2(stored()), SHA2, "secret");
+    let (outcome, asked) = pair.login(Credential::Sha2(vec![stored()]), SHA2, "secret");
     assert!(outcome.is_ok());
     assert_eq!(asked, 1);
 }
@@ -192,8 +235,8 @@ fn a_client_without_plugins_can_only_use_the_native_one() {
     let response = native::response(b"secret", &SCRAMBLE);
     for (credential, capabilities, expected) in [
         (plain(), BASE, None),
-        (Credential::Native(native::verifier(b"secret")), BASE, None),
-        (Credential::Sha2(stored()), BASE, Some(Denial::PluginNeeded)),
+        (Credential::Native(vec![native::verifier(b"secret")]), BASE, None),
+        (Credential::Sha2(vec![stored()]), BASE, Some(Denial::PluginNeeded)),
         (plain(), Capabilities::PROTOCOL_41, Some(Denial::PluginNeeded)),
     ] {
         let mut rng = StdRng::seed_from_u64(1);
@@ -227,7 +270,7 @@ fn a_full_password_without_its_nul_or_too_long_is_denied() {
         let mut rng = StdRng::seed_from_u64(1);
         let capabilities = BASE | Capabilities::PLUGIN_AUTH;
         let offer = Offer { scramble: &SCRAMBLE, plugin: Some(SHA2), response: &[1; 32], capabilities };
-        let mut server = ServerAuth::new("app", Credential::Sha2(stored()), true);
+        let mut server = ServerAuth::new("app", Credential::Sha2(vec![stored()]), true);
         assert!(matches!(server.begin(&offer, &pair.services(), &mut rng), Step::Ask(_)));
         assert!(matches!(server.receive(payload, &pair.services()), Step::Denied(_)));
     }
@@ -315,8 +358,8 @@ proptest! {
         let credential = match kind {
             0 => Credential::Empty,
             1 => plain(),
-            2 => Credential::Native([1; 20]),
-            _ => Credential::Sha2(Sha2Verifier::unknown([1; 52], 1)),
+            2 => Credential::Native(vec![[1; 20]]),
+            _ => Credential::Sha2(vec![Sha2Verifier::unknown([1; 52], 1)]),
         };
         let pair = Pair::new(secure);
         let mut rng = StdRng::seed_from_u64(1);
