@@ -28,6 +28,7 @@ mod select_variables;
 mod set_facts;
 mod statement;
 mod substitute;
+mod tail;
 mod token;
 pub mod tree;
 mod user_variables;
@@ -45,6 +46,7 @@ pub use names::{KillId, KillScope, KillTarget, kill_target, prepared_name, savep
 pub use select_variables::{SelectedVariable, select_variables};
 pub use statement::{Digest, Statement, analyze};
 pub use substitute::{InsertId, SessionValues, substitute};
+pub use tail::Tail;
 pub use user_variables::user_variables;
 
 #[cfg(test)]
