@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, AdminState, Lifecycle, Readiness, systemd};
 use crate::backend::pool::{Upkeep, WorkerId};
 use crate::config::{Config, ConfigFile, Poll};
+use crate::engine::accounts::Accounts;
 use crate::engine::{Engine, FactsCache, Shutdown, Station, Worker};
 use crate::frontend::tls::Material;
 use crate::frontend::{BoundListener, ClientCounts, Frontend, Security, bind};
@@ -29,9 +30,6 @@ const PROVED_PASSWORDS_MAX: usize = 4096;
 
 /// How often the configuration file is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How often upkeep looks for pools that a reload has made.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +151,7 @@ impl Server {
                 }
             }));
         }
+        drop(spawn("accounts", follow_accounts(Arc::clone(&self.engine))));
         self.readiness.set(Lifecycle::Serving);
         systemd::ready("serving");
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
@@ -221,9 +220,7 @@ impl Server {
             () = Signals::end(&mut signals.terminate, &mut signals.interrupt) => false,
         };
         self.engine.shut_down(Shutdown::Immediate);
-        for (_, _, pool) in self.engine.snapshot().topology.pools() {
-            pool.drain();
-        }
+        self.engine.snapshot().drain();
         // Sessions that were told to end at once, and connections that say goodbye to their server.
         let _ = timeout(Duration::from_secs(1), self.empty()).await;
         info!(clients = self.counts.all(), "stopped");
@@ -329,17 +326,11 @@ fn run_worker(worker: WorkerThread) {
 
 /// Starts the upkeep of every pool, also of those that a reload makes. The first worker does it.
 async fn keep_up(engine: Arc<Engine>, worker: WorkerId) {
-    let mut kept: Vec<std::sync::Weak<crate::backend::ServerPool>> = Vec::new();
-    let mut known: Option<Arc<crate::engine::Snapshot>> = None;
-    let mut tick = interval(UPKEEP_INTERVAL);
+    let mut kept: Vec<Weak<crate::backend::ServerPool>> = Vec::new();
+    let mut reloads = engine.reloads();
     loop {
-        tick.tick().await;
-        let snapshot = engine.snapshot();
-        if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &snapshot)) {
-            continue;
-        }
         kept.retain(|pool| pool.strong_count() > 0);
-        for (_, _, pool) in snapshot.topology.pools() {
+        for (_, _, pool) in engine.snapshot().topology.pools() {
             if kept.iter().any(|kept| std::ptr::eq(kept.as_ptr(), Arc::as_ptr(pool))) {
                 continue;
             }
@@ -349,7 +340,25 @@ async fn keep_up(engine: Arc<Engine>, worker: WorkerId) {
                 drop(spawn("pool.upkeep", Upkeep::new(pool, worker).run()));
             }
         }
-        known = Some(snapshot);
+        if reloads.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Looks after the server's own accounts, also of those that a reload brings.
+async fn follow_accounts(engine: Arc<Engine>) {
+    let mut reloads = engine.reloads();
+    let mut followed: Weak<Accounts> = Weak::new();
+    loop {
+        let accounts = engine.snapshot().accounts().map_or_else(Weak::new, Arc::downgrade);
+        if !Weak::ptr_eq(&accounts, &followed) {
+            drop(spawn("accounts.upkeep", Accounts::keep_up(Weak::clone(&accounts))));
+            followed = accounts;
+        }
+        if reloads.changed().await.is_err() {
+            return;
+        }
     }
 }
 
@@ -381,7 +390,7 @@ fn register_pools(engine: &Arc<Engine>) {
     engine.telemetry.register(Box::new(move |sink| {
         let Some(engine) = weak.upgrade() else { return Ok(()) };
         let snapshot = engine.snapshot();
-        let pools = snapshot.topology.pool_snapshots();
+        let pools = snapshot.pool_snapshots();
         let numbers: Vec<PoolNumbers<'_>> = pools.iter().map(pool_numbers).collect();
         telemetry::write_pools(sink, &numbers)
     }));

@@ -38,6 +38,13 @@ impl Backoff {
         Duration::from_nanos(rng.random_range(whole / 2..=whole))
     }
 
+    /// New settings: the next step is within them.
+    pub(crate) fn retime(&mut self, settings: config::Backoff) {
+        if self.settings != settings {
+            *self = Self::new(settings);
+        }
+    }
+
     /// It worked: the next failure waits `settings.first` again.
     pub(crate) fn reset(&mut self) {
         self.step = self.settings.first;

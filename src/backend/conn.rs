@@ -15,9 +15,7 @@ use crate::backend::login::Login;
 use crate::backend::pool::{Pooled, Profile, WorkerId};
 use crate::backend::prepared::{PrepareReply, PreparedKey, PreparedStatements};
 use crate::wire::handshake::Scramble;
-use crate::wire::{
-    Buffer, Capabilities, Deadline, ErrPacket, Header, PacketStream, StatusFlags, code, frame,
-};
+use crate::wire::{Buffer, Capabilities, Deadline, PacketStream, StatusFlags, code, frame};
 
 /// Whether a connection can be given to somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +52,8 @@ pub struct BackendConn {
     capabilities: Capabilities,
     /// For exchanges that are not statements: state, reset, prepare.
     exchange_timeout: Duration,
+    /// For a server that does not read what it is sent.
+    pub(crate) write_timeout: Duration,
     login: Arc<Login>,
     scramble: Scramble,
 }
@@ -69,6 +69,7 @@ pub(crate) struct Connected {
     pub(crate) thread_id: u32,
     pub(crate) capabilities: Capabilities,
     pub(crate) exchange_timeout: Duration,
+    pub(crate) write_timeout: Duration,
     pub(crate) login: Arc<Login>,
     pub(crate) scramble: Scramble,
 }
@@ -90,6 +91,7 @@ impl BackendConn {
             thread_id: connected.thread_id,
             capabilities: connected.capabilities,
             exchange_timeout: connected.exchange_timeout,
+            write_timeout: connected.write_timeout,
             login: connected.login,
             scramble: connected.scramble,
         }
@@ -279,7 +281,7 @@ impl BackendConn {
         Ok(answer)
     }
 
-    /// Back to the state after the login, whatever the session held; the schema stays, and so does what
+    /// Back to the state that the server resets a session to, whatever it held; the schema stays, and so does what
     /// COM_SET_OPTION has set, on the server as here.
     pub async fn reset(&mut self) -> Result<(), BackendError> {
         let mut set = vec![code::QUERY];
@@ -287,8 +289,8 @@ impl BackendConn {
         self.prepared.clear();
         let schema = self.image.schema().map(<[u8]>::to_vec);
         let status = self.exchange(&[vec![code::RESET_CONNECTION], set]).await?;
-        let fresh = self.facts.fresh.with_multi_statements(self.image.multi_statements());
-        self.image = Arc::new(fresh.with_schema(schema.as_deref()));
+        let reset = self.facts.reset.with_multi_statements(self.image.multi_statements());
+        self.image = Arc::new(reset.with_schema(schema.as_deref()));
         self.insert_id = 0;
         self.remnants.clear();
         self.condition = Condition::Ready;
@@ -417,12 +419,4 @@ pub(crate) fn tracking(flavor: Flavor) -> String {
     format!(
         "SET session_track_system_variables='{variables}', session_track_schema=1, session_track_state_change=1"
     )
-}
-
-/// The ERR packet a server queued before it closed the connection, if there is one: proof that it did
-/// not read what was sent after it (4031 on MySQL, 1927 on MariaDB).
-pub(crate) fn parting_error(input: &Buffer) -> Option<ErrPacket> {
-    let header = Header::parse(input.filled())?;
-    let payload = input.filled().get(4..4 + header.length)?;
-    (header.sequence == 0 && payload.first() == Some(&0xFF)).then(|| ErrPacket::parse(payload).ok())?
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use socket2::TcpKeepalive;
 use tokio::net::{TcpStream, UnixStream};
 use tracing::info;
@@ -15,6 +16,7 @@ use crate::backend::image::SessionImage;
 use crate::backend::login::{LoggedIn, Login};
 use crate::backend::pool::{Connect, Profile, WorkerId};
 use crate::backend::topology::Backend;
+use crate::config::Cluster;
 use crate::wire::{Capabilities, Socket, Transport};
 
 /// A server that vanished without a word is noticed within a minute, however long a statement may run.
@@ -26,6 +28,9 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 /// The same for bytes that the server's kernel does not acknowledge.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
+/// For an exchange of our own at least, however short a connect may take.
+const EXCHANGE_MIN: Duration = Duration::from_secs(1);
+
 /// Makes connections to one backend as one server identity.
 #[derive(Debug)]
 pub struct Connector {
@@ -33,8 +38,25 @@ pub struct Connector {
     pub backend: Arc<Backend>,
     /// As whom.
     pub login: Arc<Login>,
+    /// Of the connections it makes. Set by a reload and copied by a connect, never held across an await.
+    timeouts: Mutex<ServerTimeouts>,
+}
+
+/// Deadlines of one server connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerTimeouts {
     /// For exchanges that are not statements.
-    pub exchange_timeout: Duration,
+    pub exchange: Duration,
+    /// For a server that does not read what it is sent.
+    pub write: Duration,
+}
+
+impl ServerTimeouts {
+    /// As the settings of a cluster have them.
+    #[must_use]
+    pub fn of(cluster: &Cluster) -> Self {
+        Self { exchange: cluster.connect_timeout.max(EXCHANGE_MIN), write: cluster.write_timeout }
+    }
 }
 
 impl Connect for Connector {
@@ -48,6 +70,7 @@ impl Connect for Connector {
         let known = self.backend.facts().filter(|facts| facts.version == logged_in.greeting.server_version);
         let first = known.is_none();
         let facts = known.unwrap_or_else(|| Arc::new(blank(&logged_in, flavor)));
+        let timeouts = *self.timeouts.lock();
         let mut conn = BackendConn::new(Connected {
             profile,
             home: worker,
@@ -57,7 +80,8 @@ impl Connect for Connector {
             scramble: logged_in.greeting.scramble,
             stream: logged_in.stream,
             facts,
-            exchange_timeout: self.exchange_timeout,
+            exchange_timeout: timeouts.exchange,
+            write_timeout: timeouts.write,
             login: Arc::clone(&self.login),
         });
         if first {
@@ -73,6 +97,17 @@ impl Connect for Connector {
 }
 
 impl Connector {
+    /// To `backend`, as `login` says.
+    #[must_use]
+    pub fn new(backend: Arc<Backend>, login: Arc<Login>, timeouts: ServerTimeouts) -> Self {
+        Self { backend, login, timeouts: Mutex::new(timeouts) }
+    }
+
+    /// New deadlines, for connections that are made from here on.
+    pub fn retime(&self, timeouts: ServerTimeouts) {
+        *self.timeouts.lock() = timeouts;
+    }
+
     async fn transport(&self) -> Result<Transport, BackendError> {
         let address = self.backend.address();
         if address.starts_with('/') {
@@ -104,6 +139,7 @@ fn blank(logged_in: &LoggedIn, flavor: Flavor) -> ServerFacts {
         version: logged_in.greeting.server_version.clone(),
         flavor,
         fresh: Arc::new(SessionImage::new(None, std::collections::BTreeMap::new())),
+        reset: Arc::new(SessionImage::new(None, std::collections::BTreeMap::new())),
         collations: HashMap::new(),
         collation: logged_in.greeting.collation,
         packet_bytes_max: 0,
@@ -113,7 +149,8 @@ fn blank(logged_in: &LoggedIn, flavor: Flavor) -> ServerFacts {
 /// Asks what is the same for all connections to this server.
 async fn read_facts(conn: &mut BackendConn) -> Result<ServerFacts, BackendError> {
     let selected: Vec<String> = LOGIN_VARIABLES.iter().map(|name| format!("@@{name}")).collect();
-    let mut rows = conn.ask(&format!("SELECT {}, @@max_allowed_packet", selected.join(", "))).await?;
+    let selected = selected.join(", ");
+    let mut rows = conn.ask(&format!("SELECT {selected}, @@max_allowed_packet")).await?;
     let values = rows.pop().unwrap_or_default();
     let text = |value: Option<&Option<Vec<u8>>>| -> String {
         value
@@ -123,6 +160,13 @@ async fn read_facts(conn: &mut BackendConn) -> Result<ServerFacts, BackendError>
     };
     let packet_bytes_max = text(values.get(LOGIN_VARIABLES.len())).parse().unwrap_or(16 << 20);
     let fresh = Arc::new(ServerFacts::fresh_image(&values[..values.len().min(LOGIN_VARIABLES.len())]));
+    let reset = match conn.facts.flavor {
+        Flavor::MariaDb => Arc::clone(&fresh),
+        Flavor::MySql => {
+            let mut rows = conn.ask(&format!("SELECT {}", selected.replace("@@", "@@GLOBAL."))).await?;
+            Arc::new(ServerFacts::fresh_image(&rows.pop().unwrap_or_default()))
+        }
+    };
     let collations = conn
         .ask("SELECT ID, COLLATION_NAME, CHARACTER_SET_NAME FROM information_schema.COLLATIONS WHERE ID IS NOT NULL")
         .await?
@@ -136,6 +180,7 @@ async fn read_facts(conn: &mut BackendConn) -> Result<ServerFacts, BackendError>
         version: conn.facts.version.clone(),
         flavor: conn.facts.flavor,
         fresh,
+        reset,
         collations,
         collation: conn.facts.collation,
         packet_bytes_max,

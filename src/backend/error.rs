@@ -25,6 +25,9 @@ pub enum BackendError {
     /// The login failed on our side.
     #[error("login at the server: {0}")]
     Auth(#[from] AuthError),
+    /// The account's password has changed, and nobody has logged in with the new one yet.
+    #[error("the account's password is not known any more")]
+    NoSecret,
     /// The server cannot do what this proxy needs.
     #[error("server is too old: it lacks {0}")]
     TooOld(&'static str),
@@ -46,6 +49,11 @@ impl From<BackendError> for ConnectFailure {
     fn from(error: BackendError) -> Self {
         match &error {
             BackendError::Server(packet) => Self::of_server_error(packet.code, error.to_string()),
+            // As if the server had said that the password is wrong: it would.
+            BackendError::NoSecret => Self::of_server_error(1045, error.to_string()),
+            // This identity's affair, not the server's.
+            BackendError::Auth(AuthError::Malformed(_)) => Self::unreachable(error.to_string()),
+            BackendError::Auth(_) => Self::refused(error.to_string()),
             _ => Self::unreachable(error.to_string()),
         }
     }
@@ -69,7 +77,12 @@ impl ProxyError for BackendError {
     fn retryable(&self) -> bool {
         match self {
             Self::Pool(error) => error.retryable(),
-            Self::Server(_) | Self::Malformed(_) | Self::Auth(_) | Self::TooOld(_) | Self::NoTls => false,
+            Self::Server(_)
+            | Self::Malformed(_)
+            | Self::Auth(_)
+            | Self::NoSecret
+            | Self::TooOld(_)
+            | Self::NoTls => false,
             Self::Stream(_) | Self::Timeout(_) => true,
         }
     }
@@ -86,7 +99,7 @@ impl ProxyError for BackendError {
             Self::Stream(_) | Self::Timeout(_) => {
                 SqlError::new(2013, "HY000", "Lost connection to MySQL server during query")
             }
-            Self::Malformed(_) | Self::Auth(_) | Self::TooOld(_) | Self::NoTls => {
+            Self::Malformed(_) | Self::Auth(_) | Self::NoSecret | Self::TooOld(_) | Self::NoTls => {
                 SqlError::new(1105, "HY000", "the database server could not be used; see the proxy's log")
             }
         }

@@ -41,6 +41,9 @@ pub struct ServerFacts {
     pub flavor: Flavor,
     /// A session that has just logged in: charset variables, `autocommit`.
     pub fresh: Arc<SessionImage>,
+    /// A session after COM_RESET_CONNECTION: on MySQL what the server's global variables say, whatever the login
+    /// named; on MariaDB the same as after the login.
+    pub reset: Arc<SessionImage>,
     /// Collations by id.
     pub collations: HashMap<u16, Collation>,
     /// The collation its greeting names: drivers choose theirs by it.

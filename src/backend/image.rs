@@ -161,18 +161,46 @@ impl SessionImage {
         Transition::Commands(commands)
     }
 
+    /// Charset and collation, if one `SET NAMES` can say them. It says more than the variables do: results are
+    /// described by this collation, as they are after a login that named it, where `character_set_results` alone
+    /// means the charset's default one.
+    fn names(&self) -> Option<(&[u8], &[u8])> {
+        let charset = self.variable("character_set_client")?;
+        let collation = self.variable("collation_connection")?;
+        let same = |name| self.variable(name).is_none_or(|other| other == charset);
+        let of_charset =
+            collation.strip_prefix(charset).is_some_and(|rest| rest.is_empty() || rest[0] == b'_');
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let known = self.variables.contains_key("character_set_results")
+            && same("character_set_results")
+            && same("character_set_connection")
+            && of_charset
+            && collation.iter().all(plain);
+        known.then_some((charset, collation))
+    }
+
     /// One `SET` for every variable that differs; `None` if none does.
     fn set_statement(&self, from: &Self) -> Option<Vec<u8>> {
         let mut command = vec![code::QUERY];
         command.extend_from_slice(b"SET ");
         let start = command.len();
+        let names = self.names();
+        if names.is_some() && names != from.names() {
+            let (charset, collation) = names.unwrap_or_default();
+            command.extend_from_slice(b"NAMES '");
+            command.extend_from_slice(charset);
+            command.extend_from_slice(b"' COLLATE '");
+            command.extend_from_slice(collation);
+            command.extend_from_slice(b"',");
+        }
+        let said = |name: &str| names.is_some() && NAMES.contains(&name);
         for (name, value) in &self.variables {
-            if from.variables.get(name) != Some(value) {
+            if !said(name) && from.variables.get(name) != Some(value) {
                 assign(name, Some(value), &mut command);
             }
         }
         for name in from.variables.keys() {
-            if !self.variables.contains_key(name) {
+            if !said(name) && !self.variables.contains_key(name) {
                 assign(name, None, &mut command);
             }
         }
@@ -187,6 +215,10 @@ impl SessionImage {
 fn is_user(name: &str) -> bool {
     name.starts_with('@')
 }
+
+/// What `SET NAMES … COLLATE …` sets.
+const NAMES: [&str; 4] =
+    ["character_set_client", "character_set_connection", "character_set_results", "collation_connection"];
 
 /// Appends `@@SESSION.name=value,`.
 fn assign(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
@@ -264,6 +296,24 @@ mod tests {
         assert_eq!(plain.transition_from(&other), Transition::Relogin);
         let back = Arc::new(plain.with_schema(Some(b"shop")));
         check(&other, &back, &["\x03SET @@SESSION.autocommit='ON',@@SESSION.sql_select_limit=DEFAULT"]);
+    }
+
+    #[test]
+    fn a_charset_is_set_with_its_collation_where_one_name_says_all() {
+        let utf8 = [
+            ("character_set_client", "utf8mb4"),
+            ("character_set_results", "utf8mb4"),
+            ("collation_connection", "utf8mb4_general_ci"),
+        ];
+        let login = image(None, &utf8);
+        let other = image(None, &[utf8[0], utf8[1], ("collation_connection", "utf8mb4_bin"), ("x", "1")]);
+        check(&login, &other, &["\x03SET NAMES 'utf8mb4' COLLATE 'utf8mb4_bin',@@SESSION.x=1"]);
+        check(&other, &login, &["\x03SET NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci',@@SESSION.x=DEFAULT"]);
+        let null = image(None, &[utf8[0], ("character_set_results", ""), utf8[2]]);
+        check(&login, &null, &["\x03SET @@SESSION.character_set_results=NULL"]);
+        check(&null, &login, &["\x03SET NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'"]);
+        let foreign = image(None, &[utf8[0], utf8[1], ("collation_connection", "latin1_bin")]);
+        check(&login, &foreign, &["\x03SET @@SESSION.collation_connection='latin1_bin'"]);
     }
 
     #[test]

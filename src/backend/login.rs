@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
-use zeroize::Zeroizing;
 
 use crate::backend::error::BackendError;
-use crate::config::{Compression, Secret, TlsMode};
-use crate::wire::auth::{ClientAuth, ClientStep};
+use crate::config::{Compression, TlsMode};
+use crate::wire::auth::{ClientAuth, ClientStep, LoginSecret};
 use crate::wire::compression::Algorithm;
 use crate::wire::handshake::{
     ChangeUser, ConnectAttributes, Greeting, HandshakeResponse, Scramble, ServerHello, SslRequest,
@@ -40,13 +40,35 @@ const WANTED: Capabilities = NEEDED
     .and_also(Capabilities::PLUGIN_AUTH_LENENC)
     .and_also(Capabilities::CONNECT_ATTRS);
 
+/// The secret of a server identity. That of a declared user never changes; that of a server's own account does
+/// when the account gets another password, while its pool goes on.
+#[derive(Debug)]
+pub struct Keyring(ArcSwapOption<LoginSecret>);
+
+impl Keyring {
+    /// With this secret.
+    #[must_use]
+    pub fn new(secret: LoginSecret) -> Arc<Self> {
+        Arc::new(Self(ArcSwapOption::from_pointee(secret)))
+    }
+
+    /// The secret that counts from here on; `None`: no login can be made until there is one again.
+    pub fn change(&self, secret: Option<LoginSecret>) {
+        self.0.store(secret.map(Arc::new));
+    }
+
+    fn secret(&self) -> Result<LoginSecret, BackendError> {
+        self.0.load().as_deref().cloned().ok_or(BackendError::NoSecret)
+    }
+}
+
 /// One server identity and how it connects.
 #[derive(Debug)]
 pub struct Login {
     /// User name at the server.
     pub user: String,
-    /// Its password.
-    pub password: Secret,
+    /// What it proves itself with.
+    pub keyring: Arc<Keyring>,
     /// TLS, if it may be used; with the name to verify.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     /// Whether TLS may, must or cannot be used.
@@ -92,7 +114,7 @@ impl Login {
             capabilities |= Capabilities::SSL;
             stream = self.start_tls(stream, capabilities, tls).await?;
         }
-        let mut auth = self.auth(&stream);
+        let mut auth = self.auth(&stream)?;
         let (plugin, auth_response) = auth.first_response(&greeting.plugin, &greeting.scramble)?;
         let response = HandshakeResponse {
             capabilities,
@@ -121,7 +143,7 @@ impl Login {
         capabilities: Capabilities,
         scramble: &Scramble,
     ) -> Result<StatusFlags, BackendError> {
-        let mut auth = self.auth(stream);
+        let mut auth = self.auth(stream)?;
         // The plugin of the account is not known here; the server switches to it.
         let (plugin, auth_response) = auth.first_response("caching_sha2_password", scramble)?;
         let change = ChangeUser {
@@ -138,11 +160,11 @@ impl Login {
         authenticate(stream, &mut auth).await
     }
 
-    fn auth(&self, stream: &PacketStream) -> ClientAuth {
-        let password = Zeroizing::new(self.password.reveal().to_owned());
+    fn auth(&self, stream: &PacketStream) -> Result<ClientAuth, BackendError> {
+        let secret = self.keyring.secret()?;
         // sha256_password trusts TLS only, where the others trust a unix socket as well.
         let encrypted = matches!(stream.socket(), Socket::Tls(_));
-        ClientAuth::new(password, stream.socket().is_secure()).encrypted(encrypted)
+        Ok(ClientAuth::with_secret(secret, stream.socket().is_secure()).encrypted(encrypted))
     }
 
     fn tls_for(

@@ -1,5 +1,6 @@
 //! Server connections: logging in, knowing what a session looks like there, pooling.
 
+pub mod accounts;
 mod answer;
 mod backoff;
 mod conn;
@@ -15,12 +16,11 @@ mod topology;
 pub mod user_variable;
 
 pub use answer::ResultSet;
-pub(crate) use conn::parting_error;
 pub use conn::{BackendConn, Condition};
-pub use connect::Connector;
+pub use connect::{Connector, ServerTimeouts};
 pub use error::BackendError;
 pub use facts::{Collation, Flavor, ServerFacts};
 pub use image::{SessionImage, Transition};
-pub use login::Login;
+pub use login::{Keyring, Login};
 pub use prepared::{PrepareReply, PreparedKey, PreparedStatements, ServerStatement};
 pub use topology::{Backend, Cluster, ServerLease, ServerPool, Topology};

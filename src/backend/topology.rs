@@ -4,16 +4,16 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use crate::backend::connect::Connector;
+use crate::backend::connect::{Connector, ServerTimeouts};
 use crate::backend::facts::ServerFacts;
-use crate::backend::login::Login;
+use crate::backend::login::{Keyring, Login};
 use crate::backend::pool::{BackendQuota, Pool, PoolOptions, Snapshot as PoolSnapshot, UserLimits, UserSlot};
 use crate::backend::tls::{client_config, server_name};
 use crate::config::{self, Config, ServerIdentity, TlsMode};
+use crate::wire::auth::LoginSecret;
 use crate::wire::tls::TlsError;
 
 /// The pool of one backend and one server identity.
@@ -74,6 +74,51 @@ pub struct Cluster {
     settings: config::Cluster,
 }
 
+impl Cluster {
+    /// Its settings.
+    #[must_use]
+    pub const fn settings(&self) -> &config::Cluster {
+        &self.settings
+    }
+
+    /// How `user` logs in at its servers.
+    pub fn login(&self, user: &str, keyring: Arc<Keyring>) -> Result<Login, TlsError> {
+        let settings = &self.settings;
+        let tls = match settings.tls.mode {
+            TlsMode::Disabled => None,
+            _ if settings.primary.starts_with('/') => None,
+            _ => Some((client_config(&settings.tls)?, server_name(&settings.primary))),
+        };
+        Ok(Login {
+            user: user.to_owned(),
+            keyring,
+            tls,
+            tls_mode: settings.tls.mode,
+            compression: settings.compression,
+        })
+    }
+
+    /// What makes connections to its primary.
+    #[must_use]
+    pub fn connector(&self, login: Login) -> Connector {
+        let timeouts = ServerTimeouts::of(&self.settings);
+        Connector::new(Arc::clone(&self.primary), Arc::new(login), timeouts)
+    }
+
+    /// A pool towards its primary.
+    #[must_use]
+    pub fn open_pool(&self, login: Login, size: config::PoolSize) -> Arc<ServerPool> {
+        let options = PoolOptions {
+            size,
+            backoff: self.settings.backoff.clone(),
+            connect_timeout: self.settings.connect_timeout,
+            seed: rand::random(),
+            ..PoolOptions::default()
+        };
+        Pool::new(self.connector(login), options, Arc::clone(self.primary.quota()))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct PoolKey {
     cluster: String,
@@ -111,7 +156,7 @@ impl Topology {
         }
         for user in config.users.keys() {
             if let Some(identity) = config.server_identity(user) {
-                topology.add_pool(config, &config.users[user].cluster, &identity, previous)?;
+                topology.add_pool(&config.users[user].cluster, &identity, previous)?;
             }
         }
         Ok(topology)
@@ -119,7 +164,6 @@ impl Topology {
 
     fn add_pool(
         &mut self,
-        config: &Config,
         cluster: &str,
         identity: &ServerIdentity,
         previous: Option<&Self>,
@@ -131,37 +175,14 @@ impl Topology {
         }
         if let Some(pool) = previous.and_then(|topology| topology.pools.get(&key)) {
             pool.resize(cluster.settings.pool.clone());
+            pool.retime(cluster.settings.connect_timeout, cluster.settings.backoff.clone());
+            pool.connector().retime(ServerTimeouts::of(&cluster.settings));
             self.pools.insert(key, Arc::clone(pool));
             return Ok(());
         }
-        let settings = &cluster.settings;
-        let tls = match settings.tls.mode {
-            TlsMode::Disabled => None,
-            _ if settings.primary.starts_with('/') => None,
-            _ => Some((client_config(&settings.tls)?, server_name(&settings.primary))),
-        };
-        let login = Login {
-            user: identity.user.clone(),
-            password: identity.password.clone(),
-            tls,
-            tls_mode: settings.tls.mode,
-            compression: settings.compression,
-        };
-        let connector = Connector {
-            backend: Arc::clone(&cluster.primary),
-            login: Arc::new(login),
-            exchange_timeout: settings.connect_timeout.max(Duration::from_secs(1)),
-        };
-        let options = PoolOptions {
-            size: settings.pool.clone(),
-            backoff: settings.backoff.clone(),
-            connect_timeout: settings.connect_timeout,
-            seed: rand::random(),
-            ..PoolOptions::default()
-        };
-        let pool = Pool::new(connector, options, Arc::clone(cluster.primary.quota()));
-        self.pools.insert(key, pool);
-        let _ = config;
+        let keyring = Keyring::new(LoginSecret::password(identity.password.reveal()));
+        let login = cluster.login(&identity.user, keyring)?;
+        self.pools.insert(key, cluster.open_pool(login, cluster.settings.pool.clone()));
         Ok(())
     }
 
@@ -235,6 +256,7 @@ fn backend_of(
     let name = format!("{cluster}.{role}");
     if let Some(backend) = known.filter(|backend| backend.name == name) {
         backend.quota.resize(settings.connections_max);
+        backend.quota.retime(settings.backoff.clone());
         return Arc::clone(backend);
     }
     Arc::new(Backend {

@@ -17,6 +17,8 @@ pub struct Cluster {
     pub server_user: Option<String>,
     /// Password of that server user.
     pub server_password: Option<Secret>,
+    /// Who may log in beside the users of the configuration.
+    pub users: UserSource,
     /// TLS towards the servers.
     pub tls: ServerTls,
     /// Sizes and times of the pool of each (backend, server identity).
@@ -29,6 +31,8 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// For a server that sends nothing while a statement runs. Zero: none.
     pub reply_timeout: Duration,
+    /// For a server that does not read what it is sent.
+    pub write_timeout: Duration,
     /// Whether statements are sent compressed: `none`, `zlib`, `zstd`.
     pub compression: Compression,
 }
@@ -40,13 +44,48 @@ impl Default for Cluster {
             replicas: Vec::new(),
             server_user: None,
             server_password: None,
+            users: UserSource::Declared,
             tls: ServerTls::default(),
             pool: PoolSize::default(),
             connections_max: 0,
             backoff: Backoff::default(),
             connect_timeout: Duration::from_secs(5),
             reply_timeout: Duration::ZERO,
+            write_timeout: Duration::from_secs(60),
             compression: Compression::None,
+        }
+    }
+}
+
+/// Who may log in and have statements sent to a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UserSource {
+    /// The users of the configuration alone.
+    Declared,
+    /// The server's own accounts, too.
+    FromServer(Accounts),
+}
+
+/// How the accounts of a server are read, and how many are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accounts {
+    /// Dazzle's own account, which may read the others.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// How often accounts in use are looked at for changes.
+    pub refresh: Duration,
+    /// Accounts with a pool at once, at most.
+    pub pools_max: u32,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            user: String::new(),
+            password: Secret::new(""),
+            refresh: Duration::from_secs(5),
+            pools_max: 100,
         }
     }
 }

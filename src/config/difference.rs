@@ -94,12 +94,14 @@ fn cluster(changes: &mut Changes, path: &str, old: &Cluster, new: &Cluster) {
         replicas,
         server_user,
         server_password,
+        users,
         tls,
         pool,
         connections_max,
         backoff,
         connect_timeout,
         reply_timeout,
+        write_timeout,
         compression,
     } = old;
     let fields = [
@@ -107,12 +109,14 @@ fn cluster(changes: &mut Changes, path: &str, old: &Cluster, new: &Cluster) {
         ("replicas", *replicas != new.replicas),
         ("server_user", *server_user != new.server_user),
         ("server_password", *server_password != new.server_password),
+        ("users", *users != new.users),
         ("tls", *tls != new.tls),
         ("pool", *pool != new.pool),
         ("connections_max", *connections_max != new.connections_max),
         ("backoff", *backoff != new.backoff),
         ("connect_timeout", *connect_timeout != new.connect_timeout),
         ("reply_timeout", *reply_timeout != new.reply_timeout),
+        ("write_timeout", *write_timeout != new.write_timeout),
         ("compression", *compression != new.compression),
     ];
     for (field, differs) in fields {

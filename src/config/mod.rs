@@ -10,7 +10,7 @@ mod process;
 mod read;
 mod secret;
 
-pub use backend::{Backoff, Cluster, Compression, PoolSize, ServerTls, TlsVerify};
+pub use backend::{Accounts, Backoff, Cluster, Compression, PoolSize, ServerTls, TlsVerify, UserSource};
 pub use difference::Changes;
 pub use document::{ConfigError, Problem, Setting};
 pub use file::{ConfigFile, Poll};
@@ -47,6 +47,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// The cluster whose server's own accounts may log in; there is one at most.
+    #[must_use]
+    pub fn accounts_cluster(&self) -> Option<(&str, &Accounts)> {
+        self.clusters.iter().find_map(|(name, cluster)| match &cluster.users {
+            UserSource::FromServer(accounts) => Some((name.as_str(), accounts)),
+            UserSource::Declared => None,
+        })
+    }
+
     /// Reads `text` as the content of `file`: relative paths in it are seen from the file's folder, and
     /// the passwords and certificates that it names are read.
     ///

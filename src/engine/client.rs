@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::Timeouts;
 use crate::error::SqlError;
+use crate::sql::Tail;
 use crate::wire::compression::Algorithm;
 use crate::wire::{
     Capabilities, Deadline, HEADER_BYTES, OkPacket, PacketStream, StatusFlags, StreamError, encode_eof,
@@ -26,6 +27,8 @@ pub struct Client {
     pub timeouts: Timeouts,
     /// Bytes of one packet, continuations together, at most.
     pub packet_bytes_max: u64,
+    /// Reads the rest of a statement that is streamed while it passes by.
+    pub(crate) tail: Option<Tail>,
     deadline: Deadline,
 }
 
@@ -41,6 +44,24 @@ pub enum ClientError {
     /// It sent nothing in time.
     #[error("client sent nothing in time")]
     ReadTimeout,
+}
+
+impl ClientError {
+    /// What the client is told, as far as it can still be told anything.
+    #[must_use]
+    pub fn sql_error(&self) -> SqlError {
+        match self {
+            Self::Stream(error) => error.sql_error(),
+            // Nobody reads it: said all the same, for the log.
+            Self::WriteTimeout => StreamError::Closed.sql_error(),
+            Self::ReadTimeout => SqlError::new(
+                4031,
+                "HY000",
+                "The client was disconnected by the server because of inactivity. See wait_timeout and \
+                 interactive_timeout for configuring this behavior.",
+            ),
+        }
+    }
 }
 
 /// How a client ceased to send.
@@ -67,7 +88,7 @@ impl Client {
         timeouts: Timeouts,
         packet_bytes_max: u64,
     ) -> Self {
-        Self { stream, capabilities, timeouts, packet_bytes_max, deadline: Deadline::new() }
+        Self { stream, capabilities, timeouts, packet_bytes_max, tail: None, deadline: Deadline::new() }
     }
 
     /// From here on packets are compressed.

@@ -2,12 +2,16 @@
 
 use tokio::time::Instant;
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Flavor};
 use crate::engine::error::EngineError;
-use crate::engine::relay::{Relay, RelayError, relay};
+use crate::engine::relay::{Relay, relay};
 use crate::engine::session::Session;
+use crate::engine::streaming::write_command;
 use crate::telemetry::PinReason;
-use crate::wire::{Capabilities, Header, OkPacket, ReplyKind, StateChange, StatusFlags, encode_state_change};
+use crate::wire::{
+    Capabilities, HEADER_BYTES, Header, OkPacket, ReplyKind, StateChange, StatusFlags, encode_state_change,
+    frame,
+};
 
 impl Session {
     fn ok(&self) -> OkPacket<'static> {
@@ -73,11 +77,27 @@ impl Session {
 
     /// COM_RESET_CONNECTION: back to the state after the login, the schema apart.
     pub async fn reset_connection(&mut self) -> Result<(), EngineError> {
+        self.start_over().await?;
+        Ok(self.client.send_ok(&self.ok()).await?)
+    }
+
+    /// Forgets everything but who the session is and its schema.
+    async fn start_over(&mut self) -> Result<(), EngineError> {
         self.let_go().await?;
         self.forget_statements();
         self.diagnostics = None;
         self.state.reset();
-        Ok(self.client.send_ok(&self.ok()).await?)
+        Ok(())
+    }
+
+    /// The user did not change, because the client did not prove to be the new one. What the session goes on as;
+    /// false: it is over. MySQL closes the connection, MariaDB has cleared the session before it looks at the proof.
+    pub async fn remain(&mut self) -> Result<bool, EngineError> {
+        if self.flavor() == Flavor::MySql {
+            return Ok(false);
+        }
+        self.start_over().await?;
+        Ok(true)
     }
 
     /// A command that a server answers and that leaves the session as it is: COM_STATISTICS,
@@ -86,12 +106,13 @@ impl Session {
         self.acquire(Instant::now()).await?;
         let reply_timeout = self.reply_timeout();
         let lease = self.lease.as_mut().expect("acquired just before");
-        let how = Relay { kind, infile: false, cursor: false, reply_timeout, shared: false };
+        let how = Relay { kind, infile: false, cursor: false, call: false, reply_timeout, shared: false };
         lease.begin();
         let client = &mut self.client;
         let result = async {
-            let written = lease.stream.write_payload(command).await;
-            written.map_err(|error| RelayError::Server { error: error.into(), untouched: true })?;
+            let mut packet = Vec::with_capacity(command.len() + HEADER_BYTES);
+            frame(&mut packet, 0, command);
+            write_command(lease, &packet).await?;
             relay(lease, client, how).await
         }
         .await;
@@ -104,7 +125,7 @@ impl Session {
             }
             Err(error) => {
                 self.drop_lease();
-                let untouched = matches!(error, RelayError::Server { untouched: true, .. });
+                let untouched = error.is_untouched();
                 Err(if untouched { EngineError::Lost(error) } else { EngineError::Relay(error) })
             }
         }

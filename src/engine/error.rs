@@ -6,7 +6,6 @@ use crate::engine::client::ClientError;
 use crate::engine::relay::RelayError;
 use crate::error::{Blame, ProxyError, SqlError};
 use crate::wire::ErrPacket;
-use crate::wire::StreamError;
 
 /// A statement failed. What the client is told, and whether its session goes on, follows from it.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +22,9 @@ pub enum EngineError {
     /// The server connection was lost before the statement was known to have run.
     #[error("server connection lost: {0}")]
     Lost(RelayError),
+    /// The server does not let the session's account in any more: the client is told, and the session ends.
+    #[error("{}", .0.message)]
+    Expelled(SqlError),
     /// A refusal of our own.
     #[error("{}", .0.message)]
     Refused(SqlError),
@@ -31,6 +33,12 @@ pub enum EngineError {
 impl From<PoolError> for EngineError {
     fn from(error: PoolError) -> Self {
         Self::Backend(error.into())
+    }
+}
+
+impl From<RelayError> for EngineError {
+    fn from(error: RelayError) -> Self {
+        Self::Relay(error)
     }
 }
 
@@ -49,7 +57,7 @@ impl EngineError {
     pub const fn of_client(&self) -> Option<&ClientError> {
         match self {
             Self::Client(error) | Self::Relay(RelayError::Client(error)) => Some(error),
-            Self::Relay(_) | Self::Backend(_) | Self::Lost(_) | Self::Refused(_) => None,
+            Self::Relay(_) | Self::Backend(_) | Self::Lost(_) | Self::Expelled(_) | Self::Refused(_) => None,
         }
     }
 
@@ -66,7 +74,7 @@ impl EngineError {
     #[must_use]
     pub const fn session_survives(&self) -> bool {
         match self {
-            Self::Client(_) | Self::Relay(_) => false,
+            Self::Client(_) | Self::Relay(_) | Self::Expelled(_) => false,
             Self::Backend(_) | Self::Lost(_) | Self::Refused(_) => true,
         }
     }
@@ -78,7 +86,7 @@ impl ProxyError for EngineError {
             Self::Client(_) | Self::Relay(RelayError::Client(_) | RelayError::Gone) => Blame::Client,
             Self::Backend(error) => error.blame(),
             Self::Relay(_) | Self::Lost(_) => Blame::Backend,
-            Self::Refused(_) => Blame::Client,
+            Self::Refused(_) | Self::Expelled(_) => Blame::Client,
         }
     }
 
@@ -86,37 +94,29 @@ impl ProxyError for EngineError {
         match self {
             Self::Backend(error) => error.retryable(),
             Self::Lost(_) => true,
-            Self::Client(_) | Self::Relay(_) | Self::Refused(_) => false,
+            Self::Client(_) | Self::Relay(_) | Self::Refused(_) | Self::Expelled(_) => false,
         }
     }
 
     fn sql_error(&self) -> SqlError {
         if let Some(error) = self.of_client() {
-            return client_error(error);
+            return error.sql_error();
         }
         match self {
             Self::Client(_) | Self::Relay(_) | Self::Lost(_) => {
                 SqlError::new(2013, "HY000", "Lost connection to MySQL server during query")
             }
             Self::Backend(error) => error.sql_error(),
-            Self::Refused(error) => error.clone(),
+            Self::Refused(error) | Self::Expelled(error) => error.clone(),
         }
     }
 }
 
-fn client_error(error: &ClientError) -> SqlError {
+/// The server's error number, if it refused the login of a pool's identity; the number may be unknown.
+#[must_use]
+pub fn pool_refusal(error: &EngineError) -> Option<Option<u16>> {
     match error {
-        ClientError::Stream(StreamError::Sequence { .. }) => {
-            SqlError::new(1156, "08S01", "Got packets out of order")
-        }
-        ClientError::Stream(StreamError::TooLarge(_)) => {
-            SqlError::new(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
-        }
-        ClientError::ReadTimeout => {
-            SqlError::new(4031, "HY000", "The client was disconnected by the server because of inactivity.")
-        }
-        ClientError::Stream(_) | ClientError::WriteTimeout => {
-            SqlError::new(1158, "08S01", "Got an error reading communication packets")
-        }
+        EngineError::Backend(BackendError::Pool(PoolError::Refused(failure))) => Some(failure.code),
+        _ => None,
     }
 }

@@ -10,11 +10,11 @@ use crate::engine::recall::too_late;
 use crate::engine::relay::{Relay, RelayError, relay};
 use crate::engine::session::Session;
 use crate::engine::statement::{Sending, WHOLE_MAX, is_whole};
-use crate::engine::streaming::stream_command;
+use crate::engine::streaming::{stream_command, write_command};
 use crate::error::ProxyError;
 use crate::sql::Effects;
 use crate::telemetry::{CommandKind, StatementContext};
-use crate::wire::{Command, HEADER_BYTES, Header, ReplyKind, StatusFlags, StreamError};
+use crate::wire::{Command, HEADER_BYTES, Header, ReplyKind, StatusFlags, StreamError, frame};
 
 /// Cursor type bits of an execution's flags.
 const CURSOR_TYPES: u8 = 0x07;
@@ -81,6 +81,7 @@ impl Session {
             kind: ReplyKind::Results,
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
             cursor,
+            call: statement.effects.contains(Effects::CALLS_PROCEDURE),
             reply_timeout: self.reply_timeout(),
             shared: false,
         };
@@ -195,10 +196,18 @@ impl Session {
         let mut command = command.to_vec();
         command[1..5].copy_from_slice(&server_id.to_le_bytes());
         lease.begin();
-        let how = Relay { kind: ReplyKind::Rows, infile: false, cursor: false, reply_timeout, shared: false };
+        let how = Relay {
+            kind: ReplyKind::Rows,
+            infile: false,
+            cursor: false,
+            call: false,
+            reply_timeout,
+            shared: false,
+        };
         let result = async {
-            let written = lease.stream.write_payload(&command).await;
-            written.map_err(|error| RelayError::Server { error: error.into(), untouched: true })?;
+            let mut packet = Vec::with_capacity(command.len() + HEADER_BYTES);
+            frame(&mut packet, 0, &command);
+            write_command(lease, &packet).await?;
             relay(lease, &mut self.client, how).await
         }
         .await;

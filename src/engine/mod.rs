@@ -1,5 +1,7 @@
 //! One statement's life: snapshot, facts, lease, exchange, reply; and the session's state across them.
 
+pub mod accounts;
+mod changes;
 mod client;
 mod combine;
 mod commands;
@@ -15,6 +17,7 @@ mod prepared;
 mod process;
 mod recall;
 mod relay;
+mod servers;
 mod session;
 mod snapshot;
 mod statement;
@@ -25,13 +28,12 @@ mod values;
 pub use crate::backend::SessionImage;
 pub use client::{Client, ClientError};
 pub use combine::Station;
-pub use error::EngineError;
+pub use error::{EngineError, pool_refusal};
 pub use facts::FactsCache;
 pub use offer::{Offered, offer};
 pub use parameters::{ParameterLayout, skip_value};
 pub use process::{Engine, Shutdown};
 pub use relay::RelayError;
-pub use session::{
-    Session, SessionParts, SessionState, Worker, learn_servers, server_facts, with_ignore_space,
-};
+pub use servers::{learn_servers, server_facts};
+pub use session::{Session, SessionParts, SessionState, Worker};
 pub use snapshot::{Snapshot, User};

@@ -27,6 +27,8 @@ pub enum Shutdown {
 #[derive(Debug)]
 pub struct Engine {
     snapshot: ArcSwap<Snapshot>,
+    /// Tells those who look after pools that there is a new snapshot.
+    reloaded: watch::Sender<()>,
     /// Serialises reloads; held while a snapshot is built, never by a statement.
     reloading: Mutex<()>,
     /// Counters, digests, sessions.
@@ -42,6 +44,7 @@ impl Engine {
         let snapshot = Snapshot::build(Arc::new(config), None)?;
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
+            reloaded: watch::Sender::new(()),
             reloading: Mutex::new(()),
             telemetry,
             shutdown: watch::Sender::new(Shutdown::Not),
@@ -61,8 +64,15 @@ impl Engine {
         let old = self.snapshot();
         let new = Arc::new(Snapshot::build(Arc::new(config), Some(&old))?);
         self.snapshot.store(Arc::clone(&new));
-        old.topology.retire(&new.topology);
+        old.retire(&new);
+        self.reloaded.send_replace(());
         Ok(())
+    }
+
+    /// To wait for the next snapshot.
+    #[must_use]
+    pub fn reloads(&self) -> watch::Receiver<()> {
+        self.reloaded.subscribe()
     }
 
     /// Begins, or hurries, the end.

@@ -187,7 +187,7 @@ pub(crate) fn too_late(error: EngineError) -> EngineError {
     match error {
         error @ (EngineError::Client(_) | EngineError::Relay(_)) => error,
         EngineError::Lost(error) => EngineError::Relay(error),
-        EngineError::Backend(_) | EngineError::Refused(_) => {
+        EngineError::Backend(_) | EngineError::Refused(_) | EngineError::Expelled(_) => {
             EngineError::Relay(RelayError::Server { error: StreamError::Closed, untouched: false })
         }
     }

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-use crate::backend::BackendConn;
+use crate::backend::{BackendConn, Flavor};
+use crate::engine::changes::{Changes, is_reported};
 use crate::engine::client::{Client, ClientError, Departure};
-use crate::engine::error::EngineError;
-use crate::engine::streaming::write_server;
+use crate::engine::streaming::{stream_file, write_server};
 use crate::wire::{
-    BUFFER_BYTES, Buffer, Capabilities, End, Event, HEADER_BYTES, Header, Malformed, OkPacket, ReplyKind,
-    ReplyScanner, StateChange, StateChanges, StatusFlags, StreamError, encode_eof, encode_state_change,
-    frame,
+    Buffer, Capabilities, End, Event, HEADER_BYTES, Header, Malformed, OkPacket, PAYLOAD_MAX, ReplyKind,
+    ReplyScanner, Socket, StateChange, StateChanges, StatusFlags, StreamError, encode_eof,
+    encode_state_change, frame,
 };
 
 /// A client that has stopped sending may have left, or may only have nothing more to say: it still gets
@@ -26,8 +26,8 @@ const FINISHED_GRACE: Duration = Duration::from_millis(500);
 /// A reply that might have to be withheld is held back up to this size.
 const WITHHELD_BYTES_MAX: usize = 64 << 10;
 
-/// Session state that one reply may report, in bytes.
-const CHANGES_BYTES_MAX: usize = 4 << 20;
+/// Of a result that is looked at before its columns are passed on.
+const AHEAD_BYTES_MAX: usize = 1 << 20;
 
 /// How a reply is to be passed on.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,8 @@ pub struct Relay {
     pub infile: bool,
     /// The client asked for a cursor.
     pub cursor: bool,
+    /// A prepared CALL: a result may be the procedure's OUT parameters.
+    pub call: bool,
     /// A server silent for this long has failed; zero: no limit.
     pub reply_timeout: Duration,
     /// Other sessions' replies follow on the connection: one after which the client could ask for more is
@@ -69,38 +71,6 @@ pub struct Outcome {
     pub changes: Changes,
 }
 
-/// Session state changes that a reply reported.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// Variables and their values.
-    pub variables: Vec<(Box<str>, Box<[u8]>)>,
-    /// The default schema.
-    pub schema: Option<Box<[u8]>>,
-    /// The server said that the state has changed.
-    pub state: bool,
-    /// It said so and named neither a variable nor the schema.
-    pub other_state: bool,
-}
-
-impl Changes {
-    /// A variable now has this value; what was reported of it before does not count any more.
-    fn set(&mut self, name: &str, value: &[u8]) -> Result<(), Malformed> {
-        if let Some((_, known)) = self.variables.iter_mut().find(|(known, _)| **known == *name) {
-            *known = value.into();
-        } else {
-            self.variables.push((name.into(), value.into()));
-        }
-        let bytes: usize = self.variables.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if bytes > CHANGES_BYTES_MAX { Err(Malformed("too many session state changes")) } else { Ok(()) }
-    }
-
-    /// Whether anything was reported.
-    #[must_use]
-    pub fn any(&self) -> bool {
-        self.state || self.schema.is_some() || !self.variables.is_empty()
-    }
-}
-
 /// A reply that was cut short.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
@@ -118,12 +88,32 @@ pub enum RelayError {
         /// The client has not seen a byte of the reply, and neither have we.
         untouched: bool,
     },
+    /// The connection failed before the whole statement was written: nothing of it can have run.
+    #[error("statement not sent: {0}")]
+    Unsent(StreamError),
+    /// The server had given the connection up before it read the statement, and says so.
+    #[error("server closed the connection before it read the statement: error {0}")]
+    Parted(u16),
     /// The server sent something that is not a reply.
     #[error("server sent a {0}")]
     Malformed(#[from] Malformed),
-    /// The server was silent for too long.
+    /// The server was silent for too long, or did not read for too long.
     #[error("server did not reply in time")]
     Timeout,
+}
+
+impl RelayError {
+    /// Whether the server certainly did not run the statement.
+    #[must_use]
+    pub const fn is_unread(&self) -> bool {
+        matches!(self, Self::Unsent(_) | Self::Parted(_))
+    }
+
+    /// Whether nobody has seen a byte of the reply: the client can still be answered.
+    #[must_use]
+    pub const fn is_untouched(&self) -> bool {
+        self.is_unread() || matches!(self, Self::Server { untouched: true, .. })
+    }
 }
 
 /// Passes one reply on. Not cancel-safe: a drop midway leaves the connection busy, so that it is closed.
@@ -136,6 +126,7 @@ pub async fn relay(conn: &mut BackendConn, client: &mut Client, how: Relay) -> R
         sent: false,
         how,
         translate: !client.capabilities.has(Capabilities::DEPRECATE_EOF),
+        flagged: false,
         grace: None,
     };
     relaying.run(conn, client).await?;
@@ -155,6 +146,8 @@ struct Relaying {
     how: Relay,
     /// The client does not know DEPRECATE_EOF.
     translate: bool,
+    /// The EOF after the columns said already what the one at the end would.
+    flagged: bool,
     /// The client has stopped sending; when this is over, it counts as gone.
     grace: Option<Pin<Box<Sleep>>>,
 }
@@ -262,30 +255,66 @@ impl Relaying {
     /// a cursor was opened: then the packet that follows is the only one.
     async fn end_columns(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<(), RelayError> {
         self.stage(conn);
-        if self.how.cursor {
-            loop {
-                let next = conn.input().filled();
-                match (Header::parse(next), next.get(HEADER_BYTES)) {
-                    (Some(header), Some(0xFE)) if header.length < 0xFF_FFFF => {
-                        if let Some(payload) = next.get(HEADER_BYTES..HEADER_BYTES + header.length) {
-                            if OkPacket::parse(payload)?.status.has(StatusFlags::CURSOR_EXISTS) {
-                                return Ok(());
-                            }
-                            break;
-                        }
-                    }
-                    (Some(_), Some(_)) => break,
-                    _ => {}
-                }
-                self.fill(conn, client, HEADER_BYTES + 1).await?;
-            }
+        if self.how.cursor
+            && let Some(status) = self.status_ahead(conn, client, 0).await?
+            && status.has(StatusFlags::CURSOR_EXISTS)
+        {
+            return Ok(());
+        }
+        let mut flags = conn.status.without(StatusFlags::OF_ONE_RESULT);
+        // Clients look for these flags before they read the one row; MySQL has them here alone.
+        if self.how.call
+            && let Some(status) = self.status_ahead(conn, client, 1).await?
+            && status.has(StatusFlags::PS_OUT_PARAMS)
+        {
+            flags = flags.with(StatusFlags::PS_OUT_PARAMS).with(StatusFlags::MORE_RESULTS);
+            self.flagged = conn.facts.flavor == Flavor::MySql;
         }
         let mut eof = Vec::with_capacity(5);
-        encode_eof(0, conn.status.without(StatusFlags::OF_ONE_RESULT), &mut eof);
+        encode_eof(0, flags, &mut eof);
         let mut packet = Vec::with_capacity(9);
         frame(&mut packet, self.scanner.take_sequence(), &eof);
         self.staged.push(&packet);
         Ok(())
+    }
+
+    /// The status at the end of the result whose rows stand at the front of the server's input, if there are
+    /// `rows` of them at most.
+    async fn status_ahead(
+        &mut self,
+        conn: &mut BackendConn,
+        client: &mut Client,
+        rows: usize,
+    ) -> Result<Option<StatusFlags>, RelayError> {
+        let (mut at, mut left) = (0, rows);
+        loop {
+            let next = conn.input().filled().get(at..).unwrap_or_default();
+            let mut wanted = at + HEADER_BYTES + 1;
+            if let (Some(header), Some(first)) = (Header::parse(next), next.get(HEADER_BYTES)) {
+                let whole = HEADER_BYTES + header.length;
+                wanted = at + whole;
+                match first {
+                    0xFE if header.length < PAYLOAD_MAX => {
+                        if let Some(payload) = next.get(HEADER_BYTES..whole) {
+                            return Ok(Some(OkPacket::parse(payload)?.status));
+                        }
+                    }
+                    0xFF => return Ok(None),
+                    _ if left == 0 => return Ok(None),
+                    _ => {
+                        left -= 1;
+                        at += whole;
+                        wanted = at + HEADER_BYTES + 1;
+                    }
+                }
+            }
+            if wanted > AHEAD_BYTES_MAX {
+                return Ok(None);
+            }
+            if conn.input().len() < wanted {
+                self.fill(conn, client, wanted).await?;
+            }
+        }
     }
 
     /// Handles the packet that ends a result: it stands at `done`, whole.
@@ -297,9 +326,17 @@ impl Relaying {
         header: Header,
     ) -> Result<(), RelayError> {
         let whole = HEADER_BYTES + header.length;
+        // Under compression ids follow the compressed packets and prove nothing.
+        let counted = !matches!(conn.stream.socket(), Socket::Compressed(_));
         let packet = &mut conn.input().filled_mut()[self.done..self.done + whole];
         if end == End::LocalInfile {
             return self.infile(conn, client, header).await;
+        }
+        if counted && end == End::Err && header.sequence == 0 && self.is_untouched() {
+            // A reply counts on from the command, whose id is 0. This one was on its way before: what a
+            // server says that ends a connection which was idle (4031 on MySQL, 1927 on MariaDB).
+            let code = packet.get(5..7).map_or(0, |code| u16::from_le_bytes([code[0], code[1]]));
+            return Err(RelayError::Parted(code));
         }
         let sequence = self.scanner.take_sequence();
         packet[3] = sequence;
@@ -337,6 +374,11 @@ impl Relaying {
         Ok(())
     }
 
+    /// Whether the packet at the front of the server's input is the first of the reply.
+    fn is_untouched(&self) -> bool {
+        !self.sent && self.done == 0 && self.staged.is_empty()
+    }
+
     /// Remembers what an OK told.
     fn note(&mut self, ok: &OkPacket<'_>, rows: bool) -> Result<(), Malformed> {
         let outcome = &mut self.outcome;
@@ -369,14 +411,18 @@ impl Relaying {
 
     /// The payload of an OK as this client must see it; `None` if it may see it as it is.
     fn rewrite(
-        &self,
+        &mut self,
         ok: &OkPacket<'_>,
         rows: bool,
         client: Capabilities,
     ) -> Result<Option<Vec<u8>>, Malformed> {
         if rows && self.translate {
+            let mut status = ok.status;
+            if std::mem::take(&mut self.flagged) {
+                status = status.without(StatusFlags::PS_OUT_PARAMS).without(StatusFlags::MORE_RESULTS);
+            }
             let mut payload = Vec::with_capacity(5);
-            encode_eof(ok.warnings, ok.status, &mut payload);
+            encode_eof(ok.warnings, status, &mut payload);
             return Ok(Some(payload));
         }
         if !ok.status.has(StatusFlags::SESSION_STATE_CHANGED) {
@@ -423,54 +469,5 @@ impl Relaying {
         }
         self.scanner.file_sent();
         Ok(())
-    }
-}
-
-/// Passes the client's packets on until the empty one that ends the file. The server's ids count from
-/// `sequence`.
-async fn stream_file(
-    conn: &mut BackendConn,
-    client: &mut Client,
-    mut sequence: u8,
-) -> Result<(), RelayError> {
-    loop {
-        let header = client.next_header().await?;
-        let mut rest = HEADER_BYTES + header.length;
-        client.stream.input.filled_mut()[3] = sequence;
-        while rest > 0 {
-            client.need(rest.min(BUFFER_BYTES)).await?;
-            let n = client.stream.input.len().min(rest);
-            write_server(conn, &client.stream.input.filled()[..n]).await?;
-            client.stream.input.consume(n);
-            rest -= n;
-        }
-        sequence = sequence.wrapping_add(1);
-        client.stream.sequence = client.stream.sequence.wrapping_add(1);
-        if header.length == 0 {
-            return Ok(());
-        }
-    }
-}
-
-/// Whether a client is told of a change without having asked for more than the servers' default
-/// (`session_track_system_variables` of both).
-fn is_reported(change: StateChange<'_>) -> bool {
-    match change {
-        StateChange::SystemVariable { name, .. } => matches!(
-            name,
-            b"time_zone"
-                | b"autocommit"
-                | b"character_set_client"
-                | b"character_set_results"
-                | b"character_set_connection"
-        ),
-        StateChange::Schema(_) | StateChange::Other { .. } => true,
-        StateChange::State(_) => false,
-    }
-}
-
-impl From<RelayError> for EngineError {
-    fn from(error: RelayError) -> Self {
-        Self::Relay(error)
     }
 }

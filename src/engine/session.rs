@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::debug;
 
-use crate::backend::pool::{Profile, Want, WorkerId};
+use crate::backend::pool::{PoolError, Profile, Want, WorkerId};
 use crate::backend::{BackendError, Condition, Flavor, ServerFacts, ServerLease, SessionImage};
+use crate::engine::accounts::refusal;
 use crate::engine::client::Client;
 use crate::engine::combine::Station;
 use crate::engine::error::EngineError;
 use crate::engine::facts::FactsCache;
 use crate::engine::pins::Pins;
 use crate::engine::prepared::Statements;
-use crate::engine::process::Engine;
+use crate::engine::process::{Engine, Shutdown};
 use crate::engine::recall::Owed;
 use crate::engine::relay::RelayError;
-use crate::engine::snapshot::{Snapshot, User};
+use crate::engine::snapshot::User;
 use crate::engine::values::Witness;
 use crate::sql::{LexMode, Server};
-use crate::telemetry::{SessionGuard, WorkerMetrics};
+use crate::telemetry::{PinReason, SessionGuard, WorkerMetrics};
 use crate::wire::{Capabilities, StatusFlags, StreamError};
 
 /// What one worker thread has for itself.
@@ -69,7 +69,8 @@ pub struct Session {
 pub struct SessionState {
     /// What a server connection has to look like.
     pub image: Arc<SessionImage>,
-    /// The image after the login: where COM_RESET_CONNECTION goes back to.
+    /// Where COM_RESET_CONNECTION goes back to, the schema apart: on MariaDB the image after the login, on MySQL what
+    /// the server's global variables say.
     pub login: Arc<SessionImage>,
     /// How the lexer reads this session's texts.
     pub mode: LexMode,
@@ -105,6 +106,14 @@ impl SessionState {
         state.image_changed();
         state.status = state.idle_status();
         state
+    }
+
+    /// On this server.
+    fn of_server(mut self, facts: Option<&ServerFacts>) -> Self {
+        if let Some(facts) = facts.filter(|facts| facts.flavor == Flavor::MySql) {
+            self.login = Arc::clone(&facts.reset);
+        }
+        self
     }
 
     /// Replaces the image and what follows from it.
@@ -171,10 +180,12 @@ impl Session {
     /// A session at its beginning.
     #[must_use]
     pub fn new(parts: SessionParts) -> Self {
-        let version = parts.user.backend.facts().map(|facts| facts.version.clone()).unwrap_or_default();
+        let facts = parts.user.backend.facts();
+        let version = facts.as_ref().map(|facts| facts.version.clone()).unwrap_or_default();
+        let state = SessionState::new(parts.login, Server::from_version_text(&version));
         Self {
             client: parts.client,
-            state: SessionState::new(parts.login, Server::from_version_text(&version)),
+            state: state.of_server(facts.as_deref()),
             user: parts.user,
             guard: Arc::new(parts.guard),
             engine: parts.engine,
@@ -199,7 +210,8 @@ impl Session {
         self.forget_statements();
         self.diagnostics = None;
         self.user = user;
-        self.state = SessionState::new(login, self.state.mode.server);
+        let facts = self.user.backend.facts();
+        self.state = SessionState::new(login, self.state.mode.server).of_server(facts.as_deref());
         Ok(())
     }
 
@@ -211,7 +223,7 @@ impl Session {
         let entered = lease.enter_schema(&image).await;
         self.keep_if_known();
         entered?;
-        self.state.login = Arc::clone(&image);
+        self.state.login = Arc::new(self.state.login.with_schema(Some(schema)));
         self.state.become_image(image);
         Ok(())
     }
@@ -330,23 +342,37 @@ impl Session {
 
     /// Waits in line. A pool that drains because the configuration changed is left for its successor.
     async fn wait_for_lease(&mut self, want: &Want) -> Result<ServerLease, EngineError> {
-        use crate::backend::pool::PoolError;
         let pool = Arc::clone(&self.user.pool);
         match self.watch_client(pool.lease(want)).await? {
             Ok(lease) => Ok(lease),
-            Err(PoolError::Draining) => {
-                let snapshot = self.engine.snapshot();
-                match snapshot.user(&self.user.name) {
-                    Some(user) if !Arc::ptr_eq(&user.pool, &pool) => {
-                        self.user = Arc::clone(user);
-                        let pool = Arc::clone(&self.user.pool);
-                        Ok(self.watch_client(pool.lease(want)).await??)
-                    }
-                    _ => Err(PoolError::Draining.into()),
+            Err(PoolError::Draining) => match self.engine.snapshot().successor(&self.user) {
+                Some(user) if !Arc::ptr_eq(&user.pool, &pool) => {
+                    let want = Want { user: user.slot, ..*want };
+                    self.user = user;
+                    let pool = Arc::clone(&self.user.pool);
+                    self.watch_client(pool.lease(&want)).await?.map_err(|error| self.without_lease(error))
                 }
-            }
-            Err(error) => Err(error.into()),
+                _ => Err(self.without_lease(PoolError::Draining)),
+            },
+            Err(error) => Err(self.without_lease(error)),
         }
+    }
+
+    /// Why there is no connection. An account that its server does not let in any more ends its sessions here: they
+    /// could do nothing, and clients that log in again learn what has changed.
+    fn without_lease(&self, error: PoolError) -> EngineError {
+        let code = match &error {
+            PoolError::Refused(failure) => failure.code,
+            PoolError::Draining => Some(1045),
+            PoolError::QueueFull | PoolError::Timeout | PoolError::Unavailable(_) => return error.into(),
+        };
+        let snapshot = self.engine.snapshot();
+        let ending = snapshot.accounts().is_none() || self.engine.stage() != Shutdown::Not;
+        if self.user.account.is_none() || (ending && matches!(error, PoolError::Draining)) {
+            return error.into();
+        }
+        snapshot.accounts().into_iter().for_each(|accounts| accounts.suspect());
+        EngineError::Expelled(refusal(code, self.flavor(), &format!("'{}'", self.user.name)))
     }
 
     /// Runs `wait` unless the client goes away meanwhile: nobody waits in line for a client that left.
@@ -392,6 +418,8 @@ impl Session {
         let Some(mut lease) = self.lease.take() else { return Ok(()) };
         self.witness = Witness::default();
         let clean = self.pins.lasting().is_empty() && !self.pins.has_passing_state() && self.owed.is_empty();
+        // No reset brings the default roles back.
+        let roles = self.pins.has(PinReason::Role);
         self.pins = Pins::default();
         self.owed = Owed::default();
         if let Some(statements) = self.statements.as_mut() {
@@ -401,6 +429,7 @@ impl Session {
             return Ok(());
         }
         match lease.condition() {
+            Condition::Ready | Condition::Dirty if roles => lease.close(),
             Condition::Ready | Condition::Dirty => {
                 if let Err(error) = lease.reset().await {
                     lease.close();
@@ -413,42 +442,25 @@ impl Session {
     }
 }
 
-/// What is known about the server of `user`. The first to ask makes the first connection.
-pub async fn server_facts(user: &User, worker: WorkerId) -> Result<Arc<ServerFacts>, EngineError> {
-    if let Some(facts) = user.backend.facts() {
-        return Ok(facts);
+impl Session {
+    /// What a client that negotiated IGNORE_SPACE gets: the server turns it into a flag of `sql_mode`. MySQL does so
+    /// again at every reset, and when the user changes; MariaDB does it once, at the login.
+    pub fn ignore_space(&mut self) {
+        let image = Arc::new(with_ignore_space(&self.state.image));
+        if self.keeps_ignoring_space() {
+            self.state.login = Arc::new(with_ignore_space(&self.state.login));
+        }
+        self.state.become_image(image);
     }
-    let want = Want {
-        worker,
-        profile: Profile::PLAIN,
-        state_key: 0,
-        user: user.slot,
-        deadline: Instant::now() + user.pool.queue_timeout(),
-    };
-    let lease = user.pool.lease(&want).await?;
-    Ok(Arc::clone(&lease.facts))
-}
 
-/// Makes the first connection to every server that is not known yet, so that the greeting can tell its
-/// version; waits for `patience` at most. A server that cannot be reached stays unknown.
-pub async fn learn_servers(snapshot: &Snapshot, worker: WorkerId, patience: Duration) {
-    let deadline = Instant::now() + patience;
-    for cluster in snapshot.topology.clusters() {
-        if cluster.primary.facts().is_some() {
-            continue;
-        }
-        let mut users = snapshot.users();
-        let Some(user) = users.find(|user| Arc::ptr_eq(&user.backend, &cluster.primary)) else { continue };
-        let want = Want { worker, profile: Profile::PLAIN, state_key: 0, user: user.slot, deadline };
-        if let Err(error) = user.pool.lease(&want).await {
-            debug!(cluster = cluster.name, %error, "server is not known yet");
-        }
+    /// Whether the server goes back to it.
+    #[must_use]
+    pub fn keeps_ignoring_space(&self) -> bool {
+        self.flavor() == Flavor::MySql
     }
 }
 
-/// The image of a client that negotiated IGNORE_SPACE: the server turns it into a flag of `sql_mode`.
-#[must_use]
-pub fn with_ignore_space(image: &SessionImage) -> SessionImage {
+fn with_ignore_space(image: &SessionImage) -> SessionImage {
     let mode = image.variable("sql_mode").unwrap_or_default();
     if mode.split(|byte| *byte == b',').any(|name| name.eq_ignore_ascii_case(b"IGNORE_SPACE")) {
         return image.clone();

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::pool::UserSlot;
+use crate::backend::pool::{Snapshot as PoolSnapshot, UserSlot};
 use crate::backend::{Backend, ServerPool, Topology};
 use crate::config::{self, Config};
+use crate::engine::accounts::{Accounts, Lineage};
 use crate::wire::tls::TlsError;
 
 /// See the module's text.
@@ -18,6 +19,7 @@ pub struct Snapshot {
     /// Servers and pools.
     pub topology: Topology,
     users: HashMap<String, Arc<User>>,
+    accounts: Option<Arc<Accounts>>,
     /// Slots of all users there ever were: a name keeps its slot over reloads.
     slots: HashMap<String, UserSlot>,
 }
@@ -37,6 +39,8 @@ pub struct User {
     pub backend: Arc<Backend>,
     /// For a server that is silent while a statement runs; zero: no limit.
     pub reply_timeout: Duration,
+    /// It is an account of the server's own, this one.
+    pub account: Option<Lineage>,
 }
 
 impl Snapshot {
@@ -60,11 +64,59 @@ impl Snapshot {
                 pool: Arc::clone(pool),
                 backend: Arc::clone(&cluster.primary),
                 reply_timeout: config.clusters[&settings.cluster].reply_timeout,
+                account: None,
             };
             users.insert(name.clone(), Arc::new(user));
         }
         topology.limit_users(&config, &slots);
-        Ok(Self { config, topology, users, slots })
+        let previous = previous.and_then(|snapshot| snapshot.accounts.as_ref());
+        let accounts = config
+            .accounts_cluster()
+            .and_then(|(name, settings)| Some((topology.cluster(name)?, settings)))
+            .map(|(cluster, settings)| Accounts::build(cluster, settings, previous))
+            .transpose()?;
+        Ok(Self { config, topology, users, accounts, slots })
+    }
+
+    /// The server's own accounts, where they may log in.
+    #[must_use]
+    pub const fn accounts(&self) -> Option<&Arc<Accounts>> {
+        self.accounts.as_ref()
+    }
+
+    /// Who sessions of `user` are now, if there still is such a one.
+    #[must_use]
+    pub fn successor(&self, user: &User) -> Option<Arc<User>> {
+        match user.account {
+            None => self.user(&user.name).cloned(),
+            Some(_) => self.accounts.as_ref()?.successor(user),
+        }
+    }
+
+    /// Numbers of every pool, for operators: cluster, server user, pool.
+    #[must_use]
+    pub fn pool_snapshots(&self) -> Vec<(String, String, PoolSnapshot)> {
+        let mut snapshots = self.topology.pool_snapshots();
+        snapshots.extend(self.accounts.iter().flat_map(|accounts| accounts.pool_snapshots()));
+        snapshots
+    }
+
+    /// Ends every pool that `next` has not taken over.
+    pub fn retire(&self, next: &Self) {
+        self.topology.retire(&next.topology);
+        let same =
+            |accounts: &Arc<Accounts>| next.accounts.as_ref().is_some_and(|next| Arc::ptr_eq(next, accounts));
+        if let Some(accounts) = self.accounts.as_ref().filter(|accounts| !same(accounts)) {
+            accounts.retire();
+        }
+    }
+
+    /// Ends every pool: the process ends.
+    pub fn drain(&self) {
+        for (_, _, pool) in self.topology.pools() {
+            pool.drain();
+        }
+        self.accounts.iter().for_each(|accounts| accounts.retire());
     }
 
     /// Every user, in no order.

@@ -4,7 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Condition, ServerLease, parting_error};
+use tracing::debug;
+
+use crate::backend::{Condition, ServerLease};
 use crate::engine::combine::{Departure, Holding, Pace, Passed, REPLY_BYTES_MAX, Way};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
@@ -12,10 +14,10 @@ use crate::engine::kill::{Running, killable};
 use crate::engine::recall::{shows_assignments, too_late};
 use crate::engine::relay::{Outcome, Relay, RelayError, relay};
 use crate::engine::session::Session;
-use crate::engine::streaming::stream_command;
+use crate::engine::streaming::{stream_command, write_command};
 use crate::engine::tracker::is_uncarried;
 use crate::error::ProxyError;
-use crate::sql::{Access, Effects, Kind, Statement};
+use crate::sql::{Access, Effects, Kind, Statement, Tail};
 use crate::telemetry::{Activity, CommandKind, PinReason, StatementContext};
 use crate::wire::{Buffer, Capabilities, HEADER_BYTES, Header, PAYLOAD_MAX, Reader, ReplyKind, StatusFlags};
 
@@ -43,7 +45,8 @@ impl Session {
     pub async fn query(&mut self, header: Header) -> Result<(), EngineError> {
         let head = (HEADER_BYTES + header.length).min(HEADER_BYTES + WHOLE_MAX);
         self.client.need(head).await?;
-        let facts = self.text_facts(header);
+        let (facts, tail) = self.text_facts(header);
+        self.client.tail = tail;
         let worker = Arc::clone(&self.worker);
         let mut context = StatementContext::begin(&worker.metrics, CommandKind::Query);
         context.digest(facts.row);
@@ -99,9 +102,17 @@ impl Session {
         skip_attributes(payload).unwrap_or_default()
     }
 
-    fn text_facts(&self, header: Header) -> Arc<Facts> {
+    /// Facts of the text, or of its beginning: then with what reads the rest while it is streamed.
+    fn text_facts(&self, header: Header) -> (Arc<Facts>, Option<Tail>) {
         let text = self.query_text(header);
-        self.worker.facts.facts(text, self.state.mode, &self.worker.metrics)
+        let facts = |text| self.worker.facts.facts(text, self.state.mode, &self.worker.metrics);
+        if header.length <= WHOLE_MAX {
+            return (facts(text), None);
+        }
+        let there = self.client.stream.input.len().min(HEADER_BYTES + header.length);
+        let before = there.saturating_sub(HEADER_BYTES + text.len());
+        let (whole, tail) = Tail::split(text, self.state.mode, before);
+        (facts(&text[..whole]), Some(tail))
     }
 
     async fn run_text(
@@ -126,6 +137,7 @@ impl Session {
             kind: ReplyKind::Results,
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
             cursor: false,
+            call: false,
             reply_timeout: self.reply_timeout(),
             shared: false,
         };
@@ -134,7 +146,8 @@ impl Session {
         if sets && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
         }
-        if header.length > WHOLE_MAX {
+        let tail = self.client.tail.take();
+        if header.length > WHOLE_MAX && !tail.is_some_and(|tail| tail.adds_nothing(statement)) {
             // What stood behind the part that was read may have done anything.
             self.pin(PinReason::Unknown);
         }
@@ -225,20 +238,14 @@ impl Session {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
-            let RelayError::Server { untouched, .. } = error else {
-                self.drop_lease();
-                return Err(EngineError::Relay(error));
-            };
-            let unread = self
-                .lease
-                .as_ref()
-                .is_some_and(|lease| untouched && parting_error(&lease.stream.input).is_some());
+            let (unread, untouched) = (error.is_unread(), error.is_untouched());
             let fresh = self.lease.as_ref().is_some_and(ServerLease::is_fresh);
             self.drop_lease();
             let harmless = sending.statement.access == Access::Read && untouched;
             if bound || fresh || retried || !whole || !(unread || harmless) {
                 return Err(if untouched { EngineError::Lost(error) } else { EngineError::Relay(error) });
             }
+            debug!(%error, "the statement did not run, and is sent again");
             self.worker.metrics.retries.increment();
             retried = true;
         }
@@ -289,19 +296,19 @@ impl Session {
         lease.begin();
         let closing = lease.closing_frames();
         if !closing.is_empty() {
-            lease.stream.write_all(&closing).await.map_err(lost)?;
+            write_command(lease, &closing).await?;
         }
         let client = &mut self.client;
         let bytes = HEADER_BYTES + sending.header.length;
         if let Some(Departure { commands, holding }) = others {
             let own = instead.as_deref().unwrap_or_else(|| &client.stream.input.filled()[..bytes]);
-            lease.stream.write_all(&[own, &commands].concat()).await.map_err(lost)?;
+            write_command(lease, &[own, &commands].concat()).await?;
             return Box::pin(self.read_reply(sending.relay, Some(holding))).await;
         }
         if let Some(bytes) = instead {
-            lease.stream.write_all(&bytes).await.map_err(lost)?;
+            write_command(lease, &bytes).await?;
         } else if whole {
-            lease.stream.write_all(&client.stream.input.filled()[..bytes]).await.map_err(lost)?;
+            write_command(lease, &client.stream.input.filled()[..bytes]).await?;
         } else {
             stream_command(lease, client, sending.header).await?;
         }
@@ -402,10 +409,6 @@ const NAMING: Effects = Effects::USES_USER_VARIABLE.with(Effects::ASSIGNS_USER_V
 /// Whether a change of state is the assignment of user variables that the text shows.
 fn assigns(statement: &Statement) -> bool {
     statement.effects.contains(Effects::ASSIGNS_USER_VARIABLE) && shows_assignments(statement)
-}
-
-fn lost(error: std::io::Error) -> RelayError {
-    RelayError::Server { error: error.into(), untouched: true }
 }
 
 /// Effects with which a statement may have to be answered here, not by a server.

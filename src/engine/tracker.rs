@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use crate::engine::changes::Changes;
 use crate::engine::error::EngineError;
-use crate::engine::relay::{Changes, Outcome};
+use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
 use crate::sql::{Target, set_assignments};
 use crate::telemetry::PinReason;

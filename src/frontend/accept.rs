@@ -14,12 +14,10 @@ use crate::engine::{
     Client, Engine, EngineError, Session, SessionImage, SessionParts, Shutdown, User, Worker, offer,
 };
 use crate::error::{ProxyError, SqlError};
-use crate::frontend::credential::credential_of;
+use crate::frontend::candidate;
 use crate::frontend::limits::{ClientCounts, Counted};
 use crate::frontend::listener::BoundListener;
-use crate::frontend::login::{
-    Claim, Greeted, Hello, LoginError, Security, authenticate, greet, send_error, tls_required,
-};
+use crate::frontend::login::{Claim, Greeted, Hello, LoginError, Security, greet, send_error, tls_required};
 use crate::frontend::serve;
 use crate::telemetry::{ClientRefusal, LoginOutcome, RateLimit, SessionGuard, spawn};
 use crate::wire::compression::Algorithm;
@@ -184,7 +182,7 @@ impl Connection {
         let host = self.peer.map_or_else(|| "localhost".to_owned(), |peer| peer.to_string());
         let greeted = Greeted { offered, connection_id: guard.id(), tls, host };
         let (mut stream, error) = match greet(stream, &greeted, &security).await {
-            Ok(hello) => match self.identify(hello, &greeted, &security, (guard, counted)).await {
+            Ok(hello) => match self.identify(hello, &greeted, (guard, counted)).await {
                 Ok(logged_in) => return Some(logged_in),
                 Err(failed) => failed,
             },
@@ -208,15 +206,11 @@ impl Connection {
     async fn answer_broken_login(&self, stream: &mut PacketStream, error: &crate::wire::StreamError) {
         use crate::wire::StreamError;
         debug!(%error, "login abandoned");
-        let answer = match error {
-            StreamError::Sequence { .. } => SqlError::new(1156, "08S01", "Got packets out of order"),
-            StreamError::TooLarge(_) => {
-                SqlError::new(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
-            }
-            StreamError::Closed | StreamError::Io(_) => return,
-        };
+        if matches!(error, StreamError::Closed | StreamError::Io(_)) {
+            return;
+        }
         self.frontend.worker.metrics.clients_refused.increment(ClientRefusal::Protocol);
-        send_error(stream, &answer, true).await;
+        send_error(stream, &error.sql_error(), true).await;
     }
 
     async fn read_proxy_header(&mut self, stream: &mut PacketStream) -> bool {
@@ -250,26 +244,21 @@ impl Connection {
         &self,
         hello: Hello,
         greeted: &Greeted,
-        security: &Security,
         (guard, mut counted): (SessionGuard, Counted),
     ) -> Result<Box<LoggedIn>, (PacketStream, LoginError)> {
         let Hello { mut stream, response, scramble } = hello;
         let snapshot = self.frontend.engine.snapshot();
-        let user = snapshot.user(&response.user).cloned();
         let claim = Claim {
             user: &response.user,
             host: &greeted.host,
-            credential: user.as_ref().and_then(|user| credential_of(&user.settings.password).ok()),
             scramble: &scramble,
             plugin: response.plugin.as_deref(),
             response: &response.auth_response,
             capabilities: response.capabilities,
         };
-        if let Err(error) = authenticate(&mut stream, claim, security).await {
-            return Err((stream, error));
-        }
-        let Some(user) = user else {
-            return Err((stream, LoginError::refused(1045, "28000", "Access denied")));
+        let user = match candidate::identify(&mut stream, &self.frontend, claim).await {
+            Ok(user) => user,
+            Err(error) => return Err((stream, error)),
         };
         if let Err(error) = admit_user(&user, &mut counted, stream.socket().is_secure()) {
             return Err((stream, error));
@@ -292,6 +281,9 @@ impl Connection {
             worker: Arc::clone(&self.frontend.worker),
             login: Arc::new(login),
         });
+        if capabilities.has(Capabilities::IGNORE_SPACE) {
+            session.ignore_space();
+        }
         if let Some(schema) = schema
             && let Err(error) = session.check_schema(schema.as_bytes(), Instant::now()).await
         {
@@ -330,11 +322,10 @@ async fn login_image(
     frontend: &Frontend,
     response: &HandshakeResponse,
 ) -> Result<SessionImage, EngineError> {
-    let facts = crate::engine::server_facts(user, frontend.worker.id).await?;
-    let mut image = facts.login_image(u16::from(response.collation), None);
-    if response.capabilities.has(Capabilities::IGNORE_SPACE) {
-        image = crate::engine::with_ignore_space(&image);
-    }
+    let facts =
+        crate::engine::server_facts(user, frontend.worker.id, Instant::now() + user.pool.queue_timeout())
+            .await?;
+    let image = facts.login_image(u16::from(response.collation), None);
     Ok(image.with_multi_statements(response.capabilities.has(Capabilities::MULTI_STATEMENTS)))
 }
 

@@ -10,7 +10,9 @@ use crate::config::{Config, TlsMode};
 use crate::engine::Offered;
 use crate::error::SqlError;
 use crate::frontend::credential::credential_of;
-use crate::wire::auth::{Credential, Decoys, Offer, Plugin, RsaKeys, ServerAuth, Services, Sha2Cache, Step};
+use crate::wire::auth::{
+    Credential, Decoys, Offer, Plugin, Proof, RsaKeys, ServerAuth, Services, Sha2Cache, Step,
+};
 use crate::wire::handshake::{ClientHello, Greeting, HandshakeError, HandshakeResponse, Scramble};
 use crate::wire::{Capabilities, PacketStream, Socket, StatusFlags, StreamError, encode_err};
 
@@ -39,8 +41,8 @@ impl Security {
         Decoys::new(&credentials, &mut rand::rng())
     }
 
-    fn services(&self) -> Services<'_> {
-        Services { keys: &self.rsa, cache: &self.sha2_cache, default_plugin: Plugin::CachingSha2Password }
+    fn services<'a>(&'a self, cache: &'a Sha2Cache) -> Services<'a> {
+        Services { keys: &self.rsa, cache, default_plugin: Plugin::CachingSha2Password }
     }
 }
 
@@ -169,24 +171,33 @@ fn dead_stream() -> PacketStream {
 pub(crate) struct Claim<'a> {
     pub(crate) user: &'a str,
     pub(crate) host: &'a str,
-    /// `None`: no such user; the exchange goes on as if there were.
-    pub(crate) credential: Option<Credential>,
     pub(crate) scramble: &'a Scramble,
     pub(crate) plugin: Option<&'a str>,
     pub(crate) response: &'a [u8],
     pub(crate) capabilities: Capabilities,
 }
 
-/// Runs the authentication exchange. On success the client has been sent everything but the OK.
+/// What is remembered of logins.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory<'a> {
+    /// Passwords that have proved right.
+    pub(crate) passwords: &'a Sha2Cache,
+    /// What names that do not exist are checked against.
+    pub(crate) decoys: &'a Decoys,
+}
+
+/// Runs the authentication exchange. On success the client has been sent everything but the OK. Without a
+/// `credential` there is no such user; the exchange goes on as if there were.
 pub(crate) async fn authenticate(
     stream: &mut PacketStream,
     claim: Claim<'_>,
+    credential: Option<Credential>,
     security: &Security,
-) -> Result<(), LoginError> {
-    let known = claim.credential.is_some();
-    let credential =
-        claim.credential.unwrap_or_else(|| security.decoys.credential(claim.user, &mut rand::rng()));
-    let services = security.services();
+    memory: Memory<'_>,
+) -> Result<Proof, LoginError> {
+    let known = credential.is_some();
+    let credential = credential.unwrap_or_else(|| memory.decoys.credential(claim.user, &mut rand::rng()));
+    let services = security.services(memory.passwords);
     let offer = Offer {
         scramble: claim.scramble,
         plugin: claim.plugin,
@@ -206,7 +217,7 @@ pub(crate) async fn authenticate(
                 if let Some(notice) = proof.notice {
                     stream.write_payload(notice).await?;
                 }
-                return Ok(());
+                return Ok(proof);
             }
             // A decoy's secret cannot be known; were it guessed, there would still be no such user.
             Step::Accepted(_) => {

@@ -1,6 +1,7 @@
 //! Clients: listeners, the login, and the loop that reads commands.
 
 mod accept;
+mod candidate;
 pub mod credential;
 mod limits;
 mod listener;

@@ -14,12 +14,14 @@ use tracing::{debug, warn};
 use crate::engine::{ClientError, EngineError, Session, Shutdown};
 use crate::error::{Blame, ProxyError, SqlError};
 use crate::frontend::accept::{Frontend, admit_user};
-use crate::frontend::credential::credential_of;
+use crate::frontend::candidate;
 use crate::frontend::limits::Counted;
-use crate::frontend::login::{Claim, LoginError, authenticate};
+use crate::frontend::login::{Claim, LoginError};
 use crate::telemetry::{Activity, Kill, RateLimit, SessionGuard};
 use crate::wire::handshake::{ChangeUser, Scramble};
-use crate::wire::{Command, ErrPacket, HEADER_BYTES, Header, ReplyKind, StreamError, Writer, code};
+use crate::wire::{
+    Capabilities, Command, ErrPacket, HEADER_BYTES, Header, ReplyKind, StreamError, Writer, code,
+};
 
 /// How long a session that may be asked for warnings keeps its server connection.
 const DIAGNOSTICS_LINGER: Duration = Duration::from_millis(20);
@@ -229,44 +231,49 @@ fn malformed() -> EngineError {
     EngineError::refused(1835, "HY000", "Malformed communication packet.")
 }
 
-/// COM_CHANGE_USER. A failure ends the connection, as it does on a server.
+/// COM_CHANGE_USER. A failure ends the connection, where it does so on the server.
 async fn change_user(session: &mut Session, body: &[u8], context: &mut Context) -> Result<(), EngineError> {
     let change = ChangeUser::parse(body, session.client.capabilities).map_err(|_| malformed())?;
-    let snapshot = context.frontend.engine.snapshot();
-    let user = snapshot.user(&change.user).cloned();
-    let security = context.frontend.security.load_full();
+    let limit = context.frontend.engine.snapshot().config.timeouts.login;
     let host = context.peer.map_or_else(|| "localhost".to_owned(), |peer| peer.to_string());
     let claim = Claim {
         user: &change.user,
         host: &host,
-        credential: user.as_ref().and_then(|user| credential_of(&user.settings.password).ok()),
         scramble: &context.scramble,
         plugin: change.plugin.as_deref(),
         response: &change.auth_response,
         capabilities: session.client.capabilities,
     };
-    let limit = snapshot.config.timeouts.login;
     let secure = session.client.stream.socket().is_secure();
-    let checked = timeout(limit, authenticate(&mut session.client.stream, claim, &security)).await;
-    let result = match (checked, user) {
-        (Ok(Ok(())), Some(user)) => admit_user(&user, &mut context.counted, secure).map(|()| user),
-        (Ok(Err(error)), _) => Err(error),
-        (Err(_), _) => return Err(ClientError::ReadTimeout.into()),
-        (Ok(Ok(())), None) => Err(LoginError::refused(1045, "28000", "Access denied")),
+    let identified = candidate::identify(&mut session.client.stream, &context.frontend, claim);
+    let Ok(identified) = timeout(limit, identified).await else {
+        return Err(ClientError::ReadTimeout.into());
     };
-    let user = match result {
+    let admitted = identified.and_then(|user| admit_user(&user, &mut context.counted, secure).map(|()| user));
+    let user = match admitted {
         Ok(user) => user,
         Err(LoginError::Stream(error)) => return Err(ClientError::from(error).into()),
+        Err(LoginError::Refused(error)) if session.remain().await? => {
+            return Err(EngineError::Refused(error));
+        }
         Err(LoginError::Refused(error)) => {
             let _ = session.client.send_error(&error).await;
             return Err(ClientError::Stream(StreamError::Closed).into());
         }
     };
-    let facts = crate::engine::server_facts(&user, context.frontend.worker.id).await?;
+    let facts = crate::engine::server_facts(
+        &user,
+        context.frontend.worker.id,
+        Instant::now() + user.pool.queue_timeout(),
+    )
+    .await?;
     let login = facts
         .login_image(change.collation.unwrap_or(0), None)
         .with_multi_statements(session.state.image.multi_statements());
     session.become_user(user, Arc::new(login)).await?;
+    if session.client.capabilities.has(Capabilities::IGNORE_SPACE) && session.keeps_ignoring_space() {
+        session.ignore_space();
+    }
     let schema = change.database.or_else(|| session.user.settings.schema.clone());
     if let Some(schema) = schema {
         session.check_schema(schema.as_bytes(), Instant::now()).await?;
@@ -284,6 +291,9 @@ async fn answer(session: &mut Session, error: &EngineError) -> Result<(), ()> {
             // Not with a server connection in hand.
             Box::pin(session.end()).await;
             session.client.farewell(&error.sql_error()).await;
+        } else if let EngineError::Expelled(told) = error {
+            Box::pin(session.end()).await;
+            session.client.farewell(told).await;
         }
         return Err(());
     }
@@ -318,25 +328,18 @@ fn report(error: &EngineError) {
 
 /// The client fell silent, left, or sent something that is not a packet.
 async fn say_goodbye(session: &mut Session, error: &ClientError) {
-    let error = match error {
-        ClientError::Stream(StreamError::Sequence { .. }) | ClientError::ReadTimeout => error,
-        _ => return,
-    };
-    let told = match error {
-        ClientError::ReadTimeout => SqlError::new(
-            4031,
-            "HY000",
-            "The client was disconnected by the server because of inactivity. See wait_timeout and interactive_timeout for configuring this behavior.",
-        ),
-        _ => SqlError::new(1156, "08S01", "Got packets out of order"),
-    };
-    if matches!(error, ClientError::ReadTimeout) {
-        session.client.stream.sequence = 0;
-        let _ = session.client.send_error(&told).await;
-        let _ = session.client.stream.shutdown().await;
-    } else {
-        session.client.stream.sequence = 1;
-        session.end().await;
-        session.client.farewell(&told).await;
+    let told = error.sql_error();
+    match error {
+        ClientError::ReadTimeout => {
+            session.client.stream.sequence = 0;
+            let _ = session.client.send_error(&told).await;
+            let _ = session.client.stream.shutdown().await;
+        }
+        ClientError::Stream(StreamError::Sequence { .. }) => {
+            session.client.stream.sequence = 1;
+            session.end().await;
+            session.client.farewell(&told).await;
+        }
+        ClientError::Stream(_) | ClientError::WriteTimeout => {}
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
+use crate::error::SqlError;
 use crate::wire::buffer::Buffer;
 use crate::wire::compression::{Algorithm, Compressed};
 use crate::wire::packet::{HEADER_BYTES, Header, PAYLOAD_MAX, frame};
@@ -32,6 +33,22 @@ pub enum StreamError {
     /// A packet is larger than allowed (MySQL 1153).
     #[error("packet of {0} bytes is larger than allowed")]
     TooLarge(u64),
+}
+
+impl StreamError {
+    /// What the client is told whose packets failed so, in MySQL's own words.
+    #[must_use]
+    pub fn sql_error(&self) -> SqlError {
+        match self {
+            Self::Sequence { .. } => SqlError::new(1156, "08S01", "Got packets out of order"),
+            Self::TooLarge(_) => {
+                SqlError::new(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
+            }
+            Self::Closed | Self::Io(_) => {
+                SqlError::new(1158, "08S01", "Got an error reading communication packets")
+            }
+        }
+    }
 }
 
 /// A packet stream over one socket.

@@ -1,7 +1,7 @@
 //! A server that follows a script: proper enough for a proxy to use it, hostile where the script says so.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use tokio::time::sleep;
 /// The statement that the script answers; everything else is answered properly.
 pub(crate) const EVIL: &[u8] = b"SELECT 'evil'";
 
+/// The write that [`Script::Parting`] answers.
+pub(crate) const WRITE: &[u8] = b"INSERT INTO t VALUES (1)";
+
 /// One step of a script.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
@@ -21,8 +24,12 @@ pub(crate) enum Step {
     Write(Vec<u8>),
     /// These bytes again and again, until the peer has had enough.
     Endless(Vec<u8>),
+    /// These bytes so many times.
+    Repeat(Vec<u8>, u64),
     /// Nothing, for longer than anybody waits.
     Stall,
+    /// The same without reading anything.
+    Sleep,
     /// The end of the connection.
     Close,
 }
@@ -42,6 +49,10 @@ pub(crate) enum Script {
     Unasked(Vec<Step>),
     /// In place of the reply to COM_STMT_PREPARE.
     Prepare(Vec<Step>),
+    /// In place of the reply to [`WRITE`], once; everything afterwards is answered properly.
+    Parting(Vec<Step>),
+    /// From the next command on nothing more is read than its header.
+    Deaf,
     /// Never.
     Proper,
 }
@@ -51,6 +62,7 @@ pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     script: Arc<Mutex<Script>>,
     open: Arc<AtomicUsize>,
+    written: Arc<AtomicU64>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
@@ -74,27 +86,33 @@ impl Fake {
         let address = listener.local_addr().unwrap();
         let script = Arc::new(Mutex::new(Script::Proper));
         let open = Arc::new(AtomicUsize::new(0));
-        let (scripts, count) = (Arc::clone(&script), Arc::clone(&open));
+        let written = Arc::new(AtomicU64::new(0));
+        let (scripts, count, repeated) = (Arc::clone(&script), Arc::clone(&open), Arc::clone(&written));
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 count.fetch_add(1, Ordering::Relaxed);
                 let counted = Counted(Arc::clone(&count));
-                let script = Arc::clone(&scripts);
+                let (script, written) = (Arc::clone(&scripts), Arc::clone(&repeated));
                 tokio::spawn(async move {
                     let _counted = counted;
+                    let status = StatusFlags::AUTOCOMMIT;
                     // The peer may go at any point.
-                    let _ =
-                        Serving { stream, script, sequence: 0, status: StatusFlags::AUTOCOMMIT }.run().await;
+                    let _ = Serving { stream, script, written, sequence: 0, status }.run().await;
                 });
             }
         });
-        Self { address, script, open, accepting }
+        Self { address, script, open, written, accepting }
     }
 
     /// From here on this script is played.
     pub(crate) fn play(&self, script: Script) {
         *self.script.lock().unwrap() = script;
+    }
+
+    /// Bytes that [`Step::Repeat`] has got rid of.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Connections that are open now.
@@ -106,6 +124,7 @@ impl Fake {
 struct Serving {
     stream: TcpStream,
     script: Arc<Mutex<Script>>,
+    written: Arc<AtomicU64>,
     sequence: u8,
     status: StatusFlags,
 }
@@ -155,6 +174,10 @@ impl Serving {
                     self.unasked(&steps).await?;
                 }
                 (Some(0x16), Script::Prepare(steps)) => self.act(&steps, false).await?,
+                (Some(0x03), Script::Parting(steps)) if command[1..] == *WRITE => {
+                    *self.script.lock().unwrap() = Script::Proper;
+                    return self.act(&steps, true).await;
+                }
                 (Some(0x03), _) if command[1..] == *b"BEGIN" => {
                     self.status = self.status.with(StatusFlags::IN_TRANS);
                     self.send(&ok_with(self.status)).await?;
@@ -199,6 +222,9 @@ impl Serving {
         let mut header = [0; HEADER_BYTES];
         self.stream.read_exact(&mut header).await?;
         let header = Header::parse(&header).unwrap();
+        if matches!(self.script(), Script::Deaf) {
+            self.act(&[Step::Sleep], false).await?;
+        }
         let mut payload = vec![0; header.length];
         self.stream.read_exact(&mut payload).await?;
         self.sequence = header.sequence.wrapping_add(1);
@@ -219,10 +245,17 @@ impl Serving {
                 Step::Endless(bytes) => loop {
                     self.stream.write_all(bytes).await?;
                 },
+                Step::Repeat(bytes, times) => {
+                    for _ in 0..*times {
+                        self.stream.write_all(bytes).await?;
+                        self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                    }
+                }
                 Step::Stall => {
                     let gone = self.stream.read_u8();
                     tokio::select! { _ = gone => {}, () = sleep(Duration::from_secs(60)) => {} }
                 }
+                Step::Sleep => sleep(Duration::from_secs(60)).await,
                 Step::Close => return self.stream.shutdown().await,
             }
         }

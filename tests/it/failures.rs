@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Setup, eventually, own_lab};
+use crate::support::{At, Login, Setup, eventually, own_lab};
 
 both! {
     async fn a_killed_server_costs_idle_clients_nothing_and_repeats_no_write(server) {
@@ -48,6 +48,60 @@ both! {
             // At once: the proxy may not have heard of it yet.
             assert_eq!(conn.value(&format!("SELECT {round}")).await, round.to_string());
         }
+    }
+
+    async fn a_write_on_a_connection_that_was_just_killed_runs_once(server) {
+        server.create_account(&dazzle::lab::Account::new(server.flavor(), "it_writer", "secret")).await.unwrap();
+        server.create_schema("it_killed_write").await.unwrap();
+        server.execute(&["CREATE TABLE it_killed_write.t (a INT)"]).await.unwrap();
+        let setup = Setup::new(server).pool("size_max: 1").users("it_writer: {password: secret}");
+        let proxy = setup.start().await;
+        let mut conn = proxy.login().user("it_writer", "secret").schema("it_killed_write").connect().await;
+        let list = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'it_writer'";
+        let (mut ran, mut lost) = (0, 0);
+        for round in 0..10 {
+            let id = conn.value(list).await;
+            server.execute(&[format!("KILL {id}")]).await.unwrap();
+            match conn.query(&format!("INSERT INTO t VALUES ({round})")).await.error() {
+                None => ran += 1,
+                // Closed at the very moment, without a word: nobody can know.
+                Some(2013) => lost += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        let rows: u32 = conn.value("SELECT COUNT(*) FROM t").await.parse().unwrap();
+        assert!(rows >= ran && rows <= ran + lost, "{rows} rows, {ran} ran, {lost} lost");
+        assert_eq!(conn.value("SELECT COUNT(DISTINCT a) FROM t").await, rows.to_string());
+        assert!(ran > 0, "{lost} lost");
+    }
+
+    async fn connections_that_the_server_gave_up_are_not_noticed(server) {
+        let lab = own_lab(server.flavor()).await;
+        let server = lab.primary();
+        server.create_schema("it_idle").await.unwrap();
+        server.execute(&["CREATE TABLE it_idle.t (a INT)", "SET GLOBAL wait_timeout = 1"]).await.unwrap();
+        // A server's last words are no reply: they have sequence id 0, and replies begin with 1.
+        let mut direct = Login::new(At::Tcp(server.address().to_string())).connect().await;
+        direct.stream.reset_sequence();
+        match direct.try_packet().await {
+            Ok(packet) => assert_eq!((packet[0], u16::from_le_bytes([packet[1], packet[2]])), (0xFF, 4031)),
+            // MariaDB closes without a word.
+            Err(error) => eprintln!("closed: {error}"),
+        }
+        let proxy = Setup::new(server).pool("size_max: 2").start().await;
+        let mut conn = proxy.login().schema("it_idle").connect().await;
+        let mut watch = server.connect().await.unwrap();
+        mysql_async::prelude::Queryable::query_drop(&mut watch, "SET wait_timeout = 1000").await.unwrap();
+        for round in 0..3 {
+            conn.ok(&format!("INSERT INTO t VALUES ({round})")).await;
+            eventually("the server closes what is idle", async || {
+                use mysql_async::prelude::Queryable;
+                let open = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'it'";
+                watch.query_first::<u32, _>(open).await.unwrap() == Some(0)
+            })
+            .await;
+        }
+        assert_eq!(conn.value("SELECT COUNT(*) FROM t").await, "3");
     }
 
     async fn a_server_that_comes_later(server) {

@@ -108,4 +108,27 @@ both! {
         drop((two, three, silent));
         eventually("room again", async || proxy.login().try_connect().await.is_ok()).await;
     }
+
+    async fn a_large_insert_does_not_keep_its_connection(server) {
+        server.create_schema("it_large_insert").await.unwrap();
+        server.execute(&["CREATE TABLE it_large_insert.t (a INT, b LONGTEXT)"]).await.unwrap();
+        let setup = Setup::new(server).pool("size_max: 1, queue_timeout: 500ms").top("limits: {packet_bytes_max: 64MiB}");
+        let proxy = setup.start().await;
+        let (mut writer, mut other) =
+            (proxy.login().schema("it_large_insert").connect().await, proxy.connect().await);
+        // Beyond what is held, and beyond one packet.
+        for bytes in [3 << 20, 18 << 20] {
+            let mut text = "INSERT INTO t VALUES (0, 'first')".to_owned();
+            while text.len() < bytes {
+                text.push_str(&format!(", ({}, 'it''s; SET @x = \\' /* {} */')", text.len(), "r".repeat(5_000)));
+            }
+            writer.ok(&text).await;
+            assert_eq!(other.value("SELECT 'served'").await, "served", "{bytes} bytes");
+        }
+        // What is more than values keeps it.
+        let text = format!("INSERT INTO t VALUES (0, '{}'), (@x := 5, 'y')", "z".repeat(2 << 20));
+        writer.ok(&text).await;
+        assert_eq!(other.fails("SELECT 'served'").await, 1203);
+        assert_eq!(writer.value("SELECT @x").await, "5");
+    }
 }

@@ -8,7 +8,9 @@
 #[macro_use]
 mod support;
 
+mod accounts;
 mod combining;
+mod compression;
 mod connection_id;
 mod differential;
 mod failures;

@@ -103,11 +103,9 @@ impl<C: Connect> Dial<C> {
         let (pool, order) = (&self.pool, self.order.as_ref()?);
         let mut stop = pin!(pool.stop.notified());
         stop.as_mut().enable();
-        if pool.is_draining() {
-            return None;
-        }
+        let limit = pool.connect_timeout()?;
         tokio::select! {
-            connected = timeout(pool.connect_timeout, pool.connector.connect(order.profile, order.worker)) => {
+            connected = timeout(limit, pool.connector.connect(order.profile, order.worker)) => {
                 Some(match connected {
                     Ok(connected) => connected.map_err(Into::into),
                     Err(_) => Err(ConnectFailure::unreachable("connecting took too long")),

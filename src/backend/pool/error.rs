@@ -33,6 +33,11 @@ impl ConnectFailure {
         Self { kind: FailureKind::Unreachable, code: None, detail: detail.into() }
     }
 
+    /// The server answers, but this identity cannot log in there.
+    pub fn refused(detail: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Refused, code: None, detail: detail.into() }
+    }
+
     /// The server answered with the ERR packet `code`.
     pub fn of_server_error(code: u16, detail: impl Into<String>) -> Self {
         let kind = match code {

@@ -97,6 +97,11 @@ impl DialGate {
         self.trouble.as_ref()
     }
 
+    /// New settings of the pauses; one that has begun is not cut short.
+    pub(super) fn retime(&mut self, backoff: config::Backoff) {
+        self.backoff.retime(backoff);
+    }
+
     /// There is reason to believe that it works again: the next may begin at once.
     pub(super) fn hope(&mut self, now: Instant) {
         if let Some(trouble) = &mut self.trouble {

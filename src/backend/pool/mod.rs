@@ -82,7 +82,6 @@ pub struct Pool<C: Connect> {
     connector: C,
     quota: Arc<BackendQuota>,
     member: u64,
-    connect_timeout: Duration,
     /// Tells dials under way that the pool drains.
     stop: Notify,
 }
@@ -91,10 +90,9 @@ impl<C: Connect> Pool<C> {
     /// An empty pool under `quota`, which all pools of the backend share. Spawn its [`Upkeep`] too.
     pub fn new(connector: C, options: PoolOptions, quota: Arc<BackendQuota>) -> Arc<Self> {
         let member = quota.new_member();
-        let connect_timeout = options.connect_timeout;
         let state = Mutex::new(State::new(options, Arc::clone(&quota), member));
         let stop = Notify::new();
-        let pool = Arc::new(Self { state, connector, quota, member, connect_timeout, stop });
+        let pool = Arc::new(Self { state, connector, quota, member, stop });
         let weak: Weak<Self> = Arc::downgrade(&pool);
         pool.quota.join(member, weak);
         pool
@@ -123,8 +121,10 @@ impl<C: Connect> Pool<C> {
         self.state.lock().snapshot()
     }
 
-    fn is_draining(&self) -> bool {
-        self.state.lock().draining
+    /// How long opening a connection may take; nothing when the pool drains.
+    fn connect_timeout(&self) -> Option<Duration> {
+        let state = self.state.lock();
+        (!state.draining).then_some(state.connect_timeout)
     }
 
     /// Changes the state, then does what follows from it.

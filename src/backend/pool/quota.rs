@@ -128,6 +128,11 @@ impl BackendQuota {
         self.poke();
     }
 
+    /// New pauses between attempts to connect.
+    pub fn retime(&self, backoff: config::Backoff) {
+        self.inner.lock().gate.retime(backoff);
+    }
+
     /// Connections that exist or are being opened or closed.
     #[must_use]
     pub fn used(&self) -> u32 {

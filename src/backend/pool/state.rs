@@ -44,6 +44,8 @@ pub(super) struct State<T> {
     pub(super) blocked: Option<(Instant, Blocked)>,
     /// The other pools were asked for room since this pool is blocked, and nothing happened since.
     pub(super) asked_for_room: bool,
+    /// For opening one connection, login included.
+    pub(super) connect_timeout: Duration,
     pub(super) unavailable_after: Duration,
     /// The time of the last maintenance: good enough for lifetimes, and giving back needs no clock.
     pub(super) clock: Instant,
@@ -74,6 +76,7 @@ impl<T: Pooled> State<T> {
             member,
             blocked: None,
             asked_for_room: false,
+            connect_timeout: options.connect_timeout,
             unavailable_after: options.unavailable_after,
             clock: Instant::now(),
             generation: 0,

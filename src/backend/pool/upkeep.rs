@@ -12,7 +12,7 @@ use crate::backend::pool::error::PoolError;
 use crate::backend::pool::state::State;
 use crate::backend::pool::users::UserLimits;
 use crate::backend::pool::want::{Connect, Pooled, UserSlot, WorkerId};
-use crate::config::PoolSize;
+use crate::config::{Backoff, PoolSize};
 
 /// How often a pool looks after itself: the grain of its idle times and lifetimes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -61,6 +61,13 @@ impl<C: Connect> Pool<C> {
             state.size = size;
             state.maintain(Instant::now(), fx);
         });
+    }
+
+    /// New times of connecting, from a reload: for the next attempt.
+    pub fn retime(&self, connect_timeout: Duration, backoff: Backoff) {
+        let mut state = self.state.lock();
+        state.connect_timeout = connect_timeout;
+        state.gate.retime(backoff);
     }
 
     /// New limits of users, from a reload: the whole list, whoever is not in it has none.

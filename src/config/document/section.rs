@@ -179,11 +179,11 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The mappings under `key`, each under a name that the file chooses. At least one must be there.
-    pub(crate) fn named(&self, key: &'static str) -> Vec<(&'a str, Section<'a>)> {
+    /// The mappings under `key`, each under a name that the file chooses. At least `least` (0 or 1) must be there.
+    pub(crate) fn named(&self, key: &'static str, least: usize) -> Vec<(&'a str, Section<'a>)> {
         // Opened for its checks: that it is a mapping, and that no name is given twice.
         let outer = self.child(key);
-        if outer.entries.is_empty() && !outer.broken {
+        if outer.entries.len() < least && !outer.broken {
             self.report.problem(outer.at, outer.path.as_str(), "at least one is needed");
         }
         let inner = outer.entries.iter().map(|entry| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::User;
-use crate::config::backend::{Backoff, Cluster, PoolSize, ServerTls, TlsVerify};
+use crate::config::backend::{Accounts, Backoff, Cluster, PoolSize, ServerTls, TlsVerify, UserSource};
 use crate::config::document::Section;
 use crate::config::frontend::TlsMode;
 use crate::config::read::{address, frontend, kind, secret};
@@ -28,6 +28,7 @@ pub(super) fn cluster(section: &Section<'_>) -> Cluster {
         replicas: replicas.into_iter().map(|(_, replica)| replica).collect(),
         server_user: section.optional("server_user", &kind::TEXT),
         server_password: section.secret("server_password", secret::secret),
+        users: users(section),
         tls: tls(&section.child("tls")),
         pool: pool(&section.child("pool")),
         connections_max: section.setting(
@@ -38,6 +39,7 @@ pub(super) fn cluster(section: &Section<'_>) -> Cluster {
         backoff: backoff(&section.child("backoff")),
         connect_timeout: section.setting("connect_timeout", &kind::DEADLINE, default.connect_timeout),
         reply_timeout: section.setting("reply_timeout", &kind::DURATION, default.reply_timeout),
+        write_timeout: section.setting("write_timeout", &kind::DEADLINE, default.write_timeout),
         compression: section.setting("compression", &kind::COMPRESSION, default.compression),
     };
     section.finish();
@@ -51,6 +53,40 @@ pub(super) fn cluster(section: &Section<'_>) -> Cluster {
         section.problem("connections_max", message);
     }
     cluster
+}
+
+/// Who may log in: `users` says it, `accounts` says how.
+fn users(section: &Section<'_>) -> UserSource {
+    let from_server = section.setting("users", &kind::FROM_SERVER, false);
+    let accounts = section.child("accounts");
+    let default = Accounts::default();
+    if from_server {
+        accounts.demand("user", "missing; `users: from_server` needs an account that may read the others");
+        accounts.demand("password", "missing; write `\"\"` if there is really no password");
+    } else if section.gives("accounts") {
+        section.problem("accounts", "has no use while users is `declared`");
+    }
+    let read = Accounts {
+        user: accounts.optional("user", &kind::TEXT).unwrap_or_default(),
+        password: accounts.secret("password", secret::secret).unwrap_or(default.password),
+        refresh: accounts.setting("refresh", &kind::DEADLINE, default.refresh),
+        pools_max: accounts.setting("pools_max", &kind::count::<1, CONNECTIONS_MAX>(), default.pools_max),
+    };
+    accounts.finish();
+    if from_server { UserSource::FromServer(read) } else { UserSource::Declared }
+}
+
+/// A name could mean accounts of two servers.
+pub(super) fn check_sources(clusters: &[(&str, Section<'_>, Cluster)]) {
+    let mut sources =
+        clusters.iter().filter(|(_, _, cluster)| matches!(cluster.users, UserSource::FromServer(_)));
+    let Some((first, ..)) = sources.next() else { return };
+    for (_, section, _) in sources {
+        section.problem(
+            "users",
+            format!("cluster `{first}` has `from_server` already: a name could mean two accounts"),
+        );
+    }
 }
 
 fn pool(section: &Section<'_>) -> PoolSize {

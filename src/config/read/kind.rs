@@ -22,6 +22,8 @@ const TLS_MODES: [(&str, TlsMode); 3] =
 const TLS_VERIFICATIONS: [(&str, TlsVerify); 3] =
     [("none", TlsVerify::None), ("ca", TlsVerify::Ca), ("full", TlsVerify::Full)];
 
+const USER_SOURCES: [(&str, bool); 2] = [("declared", false), ("from_server", true)];
+
 const COMPRESSIONS: [(&str, Compression); 3] =
     [("none", Compression::None), ("zlib", Compression::Zlib), ("zstd", Compression::Zstd)];
 
@@ -83,6 +85,12 @@ pub(crate) const TLS_VERIFY: Kind<TlsVerify> = Kind {
 /// `none`, `zlib`, `zstd`.
 pub(crate) const COMPRESSION: Kind<Compression> =
     Kind { read: |node| choose(node, &COMPRESSIONS), show: |how| chosen(*how, &COMPRESSIONS) };
+
+/// `declared`, `from_server`.
+pub(crate) const FROM_SERVER: Kind<bool> = Kind {
+    read: |node| choose(node, &USER_SOURCES),
+    show: |from_server| chosen(*from_server, &USER_SOURCES),
+};
 
 /// `text`, `json`.
 pub(crate) const LOG_FORMAT: Kind<LogFormat> =

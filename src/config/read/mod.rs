@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::document::{ConfigError, Fingerprint, Node, Problem, Report, Section, Setting};
-use crate::config::{Cluster, Config, User};
+use crate::config::{Cluster, Config, User, UserSource};
 
 /// What a file says, and what was needed to understand it.
 pub(crate) struct Reading {
@@ -43,7 +43,7 @@ pub(crate) fn read(text: &str, file: &Path) -> Reading {
 fn config(root: &Section<'_>) -> Config {
     let listeners = frontend::listeners(root);
     let clusters: Vec<(&str, Section<'_>, Cluster)> = root
-        .named("clusters")
+        .named("clusters", 1)
         .into_iter()
         .map(|(name, section)| {
             check_name(name, &section);
@@ -55,8 +55,11 @@ fn config(root: &Section<'_>) -> Config {
         clusters: clusters.iter().map(|(name, _, cluster)| (*name, cluster)).collect(),
         secure_listener: listeners.iter().any(|(_, listener)| frontend::can_be_secure(listener)),
     };
+    backend::check_sources(&clusters);
+    let from_server =
+        clusters.iter().any(|(_, _, cluster)| matches!(cluster.users, UserSource::FromServer(_)));
     let users: BTreeMap<String, User> = root
-        .named("users")
+        .named("users", usize::from(!from_server))
         .into_iter()
         .map(|(name, section)| (name.to_owned(), frontend::user(name, &section, &surroundings)))
         .collect();

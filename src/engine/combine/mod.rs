@@ -28,7 +28,7 @@ use crate::backend::{BackendConn, ServerLease};
 use crate::engine::combine::station::{Boarding, Line};
 use crate::engine::combine::train::{Ticket, Train, Turn};
 use crate::engine::error::EngineError;
-use crate::engine::relay::{Outcome, RelayError};
+use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
 use crate::engine::statement::Sending;
 use crate::sql::{Access, Kind};
@@ -142,7 +142,7 @@ impl Session {
             Ok(outcome) if outcome.withheld => Ok(Way::Alone),
             Ok(outcome) => Ok(Way::Arrived(outcome)),
             // Only reads are on board: they may be sent again.
-            Err(RelayError::Server { untouched: true, .. }) => {
+            Err(error) if error.is_untouched() => {
                 self.drop_lease();
                 Ok(Way::Alone)
             }

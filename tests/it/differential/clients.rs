@@ -3,7 +3,7 @@
 use dazzle::lab::Flavor;
 use dazzle::wire::{Capabilities, Writer, code};
 
-use crate::support::{At, Conn, Login, Parameter, compare_with, proxy};
+use crate::support::{At, Conn, Login, PASSWORD, Parameter, USER, compare_with, proxy};
 
 /// A bit of everything.
 async fn script(conn: &mut Conn) {
@@ -72,6 +72,12 @@ both! {
         compare_with(server, "it_spaces", client, async |conn| {
             conn.query("SELECT COUNT (*) FROM (SELECT 1) d").await;
             conn.query("SELECT @@sql_mode LIKE '%IGNORE_SPACE%'").await;
+            conn.command(&[code::RESET_CONNECTION]).await;
+            conn.query("SELECT @@sql_mode LIKE '%IGNORE_SPACE%'").await;
+            conn.query("SELECT COUNT (*) FROM (SELECT 1) d").await;
+            conn.change_user(USER, PASSWORD, Some("it_spaces")).await.unwrap();
+            conn.query("SELECT @@sql_mode LIKE '%IGNORE_SPACE%'").await;
+            conn.query("SELECT COUNT (*) FROM (SELECT 1) d").await;
         }).await;
     }
 

@@ -1,28 +1,12 @@
 //! Commands other than statements.
 
-use dazzle::wire::auth::ClientAuth;
-use dazzle::wire::handshake::{ChangeUser, ConnectAttributes};
 use dazzle::wire::{Capabilities, code};
 
-use crate::support::{Conn, PASSWORD, Reply, USER, compare, compare_with};
+use crate::support::{Conn, Login, PASSWORD, Reply, USER, compare, compare_with};
 
 /// COM_CHANGE_USER of the usual account with `password`; whether it was accepted.
 async fn change_user(conn: &mut Conn, password: &str, schema: Option<&str>) -> Result<(), u16> {
-    let mut auth = ClientAuth::new(password.to_owned().into(), conn.stream.socket().is_secure());
-    let (plugin, auth_response) =
-        auth.first_response(&conn.greeting.plugin, &conn.greeting.scramble).unwrap();
-    let change = ChangeUser {
-        user: USER.to_owned(),
-        auth_response,
-        database: schema.map(str::to_owned),
-        collation: Some(45),
-        plugin: Some(plugin.to_owned()),
-        attributes: ConnectAttributes::new(),
-    };
-    let mut payload = Vec::new();
-    change.encode(conn.capabilities, &mut payload);
-    conn.send(&payload).await;
-    let outcome = conn.prove(&mut auth).await.map_err(|error| error.code());
+    let outcome = conn.change_user(USER, password, schema).await.map_err(|error| error.code());
     conn.note(&format!("CHANGE USER {outcome:?}"), &Reply::default());
     outcome
 }
@@ -95,6 +79,7 @@ both! {
             conn.command(&[code::RESET_CONNECTION]).await;
             for sql in [
                 "SELECT @a, @@sql_mode, @@time_zone, @@autocommit, @@character_set_client, DATABASE()",
+                "SELECT @@collation_connection, @@character_set_results, SHA2('a', 256)",
                 "SELECT LAST_INSERT_ID()",
                 "SELECT * FROM tt",
                 "SELECT COUNT(*) FROM t",
@@ -108,6 +93,20 @@ both! {
         }).await;
     }
 
+    async fn a_reset_of_a_latin1_client(server) {
+        let client = |login: Login| Login { collation: 8, ..login };
+        compare_with(server, "it_reset_latin1", client, async |conn| {
+            let charsets = "SELECT @@character_set_client, @@collation_connection, @@character_set_results, 'x'";
+            conn.query(charsets).await;
+            conn.ok("SET NAMES utf8mb4 COLLATE utf8mb4_bin").await;
+            conn.query(charsets).await;
+            conn.command(&[code::RESET_CONNECTION]).await;
+            conn.query(charsets).await;
+            conn.ok("SET @a = 1").await;
+            conn.query(charsets).await;
+        }).await;
+    }
+
     async fn the_user_changes(server) {
         compare(server, "it_change", async |conn| {
             conn.ok("SET @a = 1, sql_mode = 'ANSI'").await;
@@ -117,6 +116,13 @@ both! {
             conn.query("SELECT DATABASE()").await;
             conn.query("SELECT * FROM t").await;
             assert_eq!(change_user(conn, "wrong", None).await, Err(1045));
+            let ended = conn.query_or_end("SELECT 1").await.is_none();
+            let told = Reply { packets: vec![vec![u8::from(ended)]], ..Reply::default() };
+            conn.note(&format!("ended: {ended}"), &told);
+            if !ended {
+                conn.query("SELECT @a, @@sql_mode, DATABASE(), CURRENT_USER()").await;
+                conn.query("SELECT 'alive'").await;
+            }
         }).await;
     }
 }

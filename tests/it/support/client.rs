@@ -9,7 +9,9 @@ use dazzle::config::ServerTls;
 use dazzle::wire::auth::{ClientAuth, ClientStep};
 use dazzle::wire::compression::Algorithm;
 use dazzle::wire::compression::Compressed;
-use dazzle::wire::handshake::{ConnectAttributes, Greeting, HandshakeResponse, ServerHello, SslRequest};
+use dazzle::wire::handshake::{
+    ChangeUser, ConnectAttributes, Greeting, HandshakeResponse, ServerHello, SslRequest,
+};
 use dazzle::wire::{Capabilities, ErrPacket, Socket, Transport, code};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -148,7 +150,7 @@ impl Login {
         }
         let missing = capabilities.without(greeting.capabilities).without(Capabilities::CLIENT_MYSQL);
         assert_eq!(missing, Capabilities::NONE, "not offered at {:?}", self.at);
-        let mut conn = Conn { stream, capabilities, greeting, file: None, log: Vec::new() };
+        let mut conn = Conn { stream, capabilities, greeting, file: None, more: false, log: Vec::new() };
         conn.authenticate(self).await?;
         let algorithm = if capabilities.has(Capabilities::COMPRESS) {
             Algorithm::Zlib
@@ -210,6 +212,8 @@ pub(crate) struct Conn {
     pub(crate) greeting: Greeting,
     /// What a LOAD DATA LOCAL gets; `None`: an empty file.
     pub(crate) file: Option<Arc<[u8]>>,
+    /// The EOF after the columns said that more results follow, as it does of OUT parameters.
+    more: bool,
     /// Everything that was said, for comparison.
     pub(crate) log: Vec<(String, Reply)>,
 }
@@ -237,6 +241,30 @@ impl Conn {
         let mut payload = Vec::new();
         response.encode(&mut payload);
         self.stream.write(&payload).await?;
+        self.prove(&mut auth).await
+    }
+
+    /// COM_CHANGE_USER.
+    pub(crate) async fn change_user(
+        &mut self,
+        user: &str,
+        password: &str,
+        schema: Option<&str>,
+    ) -> Result<(), LoginError> {
+        let mut auth = ClientAuth::new(password.to_owned().into(), self.stream.socket().is_secure());
+        let (plugin, auth_response) =
+            auth.first_response(&self.greeting.plugin, &self.greeting.scramble).unwrap();
+        let change = ChangeUser {
+            user: user.to_owned(),
+            auth_response,
+            database: schema.map(str::to_owned),
+            collation: Some(45),
+            plugin: Some(plugin.to_owned()),
+            attributes: ConnectAttributes::new(),
+        };
+        let mut payload = Vec::new();
+        change.encode(self.capabilities, &mut payload);
+        self.send(&payload).await;
         self.prove(&mut auth).await
     }
 
@@ -284,6 +312,13 @@ impl Conn {
         let reply = self.reply().await;
         self.note(sql, &reply);
         reply
+    }
+
+    /// One text statement and its reply; nothing if the connection has ended.
+    pub(crate) async fn query_or_end(&mut self, sql: &str) -> Option<Reply> {
+        self.stream.reset_sequence();
+        timeout(PEER_MAX, self.stream.write(&self.query_payload(sql))).await.expect("room to write").ok()?;
+        self.try_reply().await.ok()
     }
 
     /// A statement that must not fail.
@@ -356,7 +391,8 @@ impl Conn {
                     }
                 }
             }
-            if !reply.status().has(dazzle::wire::StatusFlags::MORE_RESULTS) {
+            let more = std::mem::take(&mut self.more);
+            if !more && !reply.status().has(dazzle::wire::StatusFlags::MORE_RESULTS) {
                 return Ok(reply);
             }
         }
@@ -375,6 +411,7 @@ impl Conn {
             assert!(eof[0] == 0xFE && eof.len() == 5, "an EOF after the columns");
             reply.packets.push(eof.clone());
             let (_, status) = dazzle::wire::parse_eof(&eof).unwrap();
+            self.more = status.has(dazzle::wire::StatusFlags::PS_OUT_PARAMS);
             if status.has(dazzle::wire::StatusFlags::CURSOR_EXISTS) {
                 reply.parts.push(Part::of_rows(&columns, Vec::new(), &eof));
                 return Ok(false);
