@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use dazzle::sharding::{Date, KeyLiteral, Located, Match, ShardingRules, TableKind};
 use dazzle::sql::{LexMode, analyze, fingerprint, literals, normalize};
 
 /// Statements as sysbench and ORMs send them.
@@ -73,12 +75,39 @@ fn sql(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// From a parameter or literal of a cached digest to its slot, of 64.
+fn sharding(criterion: &mut Criterion) {
+    let text = "{api: dazzle/v1, name: b, revision: 1, keys: {id: bigint, name: {type: varchar(40), collation: \
+        utf8mb4_general_ci}}, placements: {by_id: {hash: id, slots: {s1: 0-31, s2: 32-63}}, by_name: {hash: name, slots: \
+        {s1: 0-31, s2: 32-63}, database: 'n_{slot}'}}, tables: {t: {placement: by_id}, u: {placement: by_name}}, tests: \
+        [{table: t, slots: all}]}";
+    let today = Date { year: 2026, month: 1, day: 1 };
+    let rules = ShardingRules::parse(text, Path::new("bench.yaml"), today).unwrap_or_else(|e| panic!("{e}"));
+    let mut group = criterion.benchmark_group("key_to_slot");
+    for (name, table, column, literal) in [
+        ("integer", "t", "id", KeyLiteral::Integer(123_456_789)),
+        ("integer_as_text", "t", "id", KeyLiteral::Text(b"123456789")),
+        ("string", "u", "name", KeyLiteral::Text(b"Somebody.Whoever@example.com")),
+    ] {
+        let table = rules.table_named(table).expect("it is listed");
+        let TableKind::Placed(placed) = &rules.table(table).kind else { panic!("it is placed") };
+        let key = placed.key_of(column).expect("it carries a key");
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| match rules.key(key).key_type.equal_to(black_box(&literal)) {
+                Match::Exactly(value) => rules.placement(placed.placement).locate(key, &value),
+                Match::Never | Match::Unknown => Located::Nowhere,
+            });
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = micro;
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .sample_size(20);
-    targets = sql
+    targets = sql, sharding
 }
 criterion_main!(micro);

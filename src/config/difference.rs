@@ -58,7 +58,8 @@ impl Config {
     /// compile before somebody has said when it takes effect.
     #[must_use]
     pub fn difference(&self, new: &Self) -> Changes {
-        let Self { listeners, clusters, users, tls, timeouts, limits, admin, process, logging } = self;
+        let Self { listeners, clusters, users, tls, timeouts, limits, admin, process, logging, sharding } =
+            self;
         let mut changes = Changes::default();
         let by_address = |listeners: &[Listener]| -> BTreeMap<String, Listener> {
             let keyed = |listener: &Listener| (listener.address.to_string(), listener.clone());
@@ -78,6 +79,7 @@ impl Config {
         let Logging { level, format } = logging;
         changes.live(*level != new.logging.level, "logging.level");
         changes.restart(*format != new.logging.format, "logging.format");
+        changes.live(*sharding != new.sharding, "sharding");
         changes
     }
 }

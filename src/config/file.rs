@@ -64,6 +64,12 @@ impl ConfigFile {
         reading.config
     }
 
+    /// Watches these too, as they were when they were read: what the configuration leads to.
+    pub(crate) fn watch(&mut self, files: BTreeMap<PathBuf, Fingerprint>) {
+        self.loaded.extend(files);
+        self.seen.clone_from(&self.loaded);
+    }
+
     /// Every setting of the last load, with its value and default, in the order of the documentation.
     #[must_use]
     pub fn settings(&self) -> &[Setting] {

@@ -2,13 +2,14 @@
 
 mod backend;
 mod difference;
-mod document;
+pub(crate) mod document;
 mod file;
 mod frontend;
 mod identity;
 mod process;
 mod read;
 mod secret;
+mod sharding;
 
 pub use backend::{Accounts, Backoff, Cluster, Compression, PoolSize, ServerTls, TlsVerify, UserSource};
 pub use difference::Changes;
@@ -17,7 +18,9 @@ pub use file::{ConfigFile, Poll};
 pub use frontend::{ClientTls, Limits, Listener, ListenerAddress, Timeouts, TlsMode, User};
 pub use identity::ServerIdentity;
 pub use process::{Admin, LogFormat, Logging, Process};
+pub(crate) use read::kind;
 pub use secret::{Password, Secret, Verifier};
+pub use sharding::Sharding;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,6 +47,8 @@ pub struct Config {
     pub process: Process,
     /// Log level and format.
     pub logging: Logging,
+    /// Where the rules of sharding are.
+    pub sharding: Sharding,
 }
 
 impl Config {

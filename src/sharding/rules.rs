@@ -14,6 +14,7 @@ pub struct ShardingRules {
     /// The logical database, as clients call it.
     pub(super) name: Box<str>,
     pub(super) revision: u64,
+    pub(super) owners: Vec<String>,
     pub(super) policies: Policies,
     pub(super) shards: Vec<Shard>,
     pub(super) slots: Vec<Slot>,
@@ -195,6 +196,12 @@ impl ShardingRules {
     #[must_use]
     pub const fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Who answers for them.
+    #[must_use]
+    pub fn owners(&self) -> &[String] {
+        &self.owners
     }
 
     /// What is allowed beyond a statement for one slot.

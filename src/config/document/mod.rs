@@ -14,5 +14,5 @@ pub(crate) use node::{Node, Position, Value};
 pub use problem::{ConfigError, Problem};
 pub use report::Setting;
 pub(crate) use report::{Fingerprint, Report, fingerprint, read_bounded};
-pub(crate) use section::{Kind, Section};
+pub(crate) use section::{Kind, Named, Section, join};
 pub(crate) use suggest::did_you_mean;

@@ -24,7 +24,7 @@ impl From<Location> for Position {
 }
 
 /// A value and where it starts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) at: Position,
     pub(crate) value: Value,
@@ -34,20 +34,20 @@ pub(crate) struct Node {
 ///
 /// Numbers and booleans keep only what settings need: a setting that wants text refuses them and asks
 /// for quotes, because `password: 0123` must not become `123`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Value {
     Null,
     Switch(bool),
     Whole(u64),
-    /// Negative, fractional or too large: no setting takes one.
-    OtherNumber,
+    /// Negative, fractional or too large, which no setting takes; the value of one that is negative and whole.
+    OtherNumber(Option<i64>),
     Text(String),
     List(Vec<Node>),
     Map(Vec<Entry>),
 }
 
 /// One `key: value`. Keys may repeat here; `Section` refuses that with both positions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) at: Position,
@@ -64,12 +64,27 @@ pub(crate) struct SyntaxError {
 impl Node {
     /// Reads one document. Nesting, nodes and what aliases expand to are bounded.
     pub(crate) fn parse(text: &str) -> Result<Self, SyntaxError> {
+        Self::parse_with(text, 1_000)
+    }
+
+    /// Reads one document in which nothing stands for something elsewhere.
+    pub(crate) fn parse_plain(text: &str) -> Result<Self, SyntaxError> {
+        Self::parse_with(text, 0).map_err(|error| match Self::parse(text) {
+            Ok(_) => {
+                let message = "anchors and aliases have no place in this file: write it out";
+                SyntaxError { at: error.at, message: message.to_owned() }
+            }
+            Err(_) => error,
+        })
+    }
+
+    fn parse_with(text: &str, anchors_max: usize) -> Result<Self, SyntaxError> {
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {
                 max_depth: 32,
                 max_nodes: 500_000,
-                max_aliases: 1_000,
-                max_anchors: 1_000,
+                max_aliases: anchors_max,
+                max_anchors: anchors_max,
             },
             alias_limits: serde_saphyr::alias_limits! {
                 max_total_replayed_events: 200_000,
@@ -168,19 +183,19 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value, E> {
-        Ok(u64::try_from(number).map_or(Value::OtherNumber, Value::Whole))
+        Ok(u64::try_from(number).map_or(Value::OtherNumber(Some(number)), Value::Whole))
     }
 
     fn visit_u128<E: de::Error>(self, _: u128) -> Result<Value, E> {
-        Ok(Value::OtherNumber)
+        Ok(Value::OtherNumber(None))
     }
 
     fn visit_i128<E: de::Error>(self, _: i128) -> Result<Value, E> {
-        Ok(Value::OtherNumber)
+        Ok(Value::OtherNumber(None))
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::OtherNumber)
+        Ok(Value::OtherNumber(None))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
@@ -231,7 +246,7 @@ mod tests {
             Value::Null => "null".to_owned(),
             Value::Switch(switch) => switch.to_string(),
             Value::Whole(number) => number.to_string(),
-            Value::OtherNumber => "number".to_owned(),
+            Value::OtherNumber(_) => "number".to_owned(),
             Value::Text(text) => format!("{text:?}"),
             Value::List(items) => format!("{:?}", items.iter().map(show).collect::<Vec<_>>()),
             Value::Map(entries) => entries

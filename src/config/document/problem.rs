@@ -30,6 +30,12 @@ impl ConfigError {
         Self { file: file.to_owned(), problems }
     }
 
+    /// `message` about `file` as a whole.
+    #[must_use]
+    pub fn of_file(file: &Path, message: impl Into<String>) -> Self {
+        Self::new(file, "", vec![Problem::new(None, "", message)])
+    }
+
     /// The file that is wrong.
     #[must_use]
     pub fn file(&self) -> &Path {
@@ -81,6 +87,12 @@ impl Problem {
     /// `message` about the setting at `path`; an empty path is the file as a whole.
     pub(crate) fn new(at: Option<Position>, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { at, path: path.into(), message: message.into(), snippet: None }
+    }
+
+    /// Line and column, from 1; none for the file as a whole.
+    #[must_use]
+    pub fn place(&self) -> Option<(u64, u64)> {
+        self.at.map(|at| (at.line, at.column))
     }
 
     /// The setting, for example `clusters.main.pool.size_max`; empty for the file as a whole.

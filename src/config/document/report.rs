@@ -61,6 +61,11 @@ impl Report {
         self.problems.borrow_mut().push(Problem::new(Some(at), path, message));
     }
 
+    /// Whether anything is wrong.
+    pub(crate) fn has_problems(&self) -> bool {
+        !self.problems.borrow().is_empty()
+    }
+
     /// Notes how a setting was understood.
     pub(crate) fn setting(&self, setting: Setting) {
         self.settings.borrow_mut().push(setting);
@@ -109,7 +114,15 @@ pub(crate) fn read_bounded(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     Ok(bytes)
 }
 
-/// Hash of what `path` holds now, through all symbolic links.
+/// Hash of what `path` holds now, through all symbolic links: a file's bytes, or the names in a folder.
 pub(crate) fn fingerprint(path: &Path) -> Fingerprint {
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).ok()?;
+        let mut names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+        names.sort();
+        let listing: Vec<u8> =
+            names.iter().flat_map(|name| name.as_encoded_bytes().iter().copied().chain([0])).collect();
+        return Some(xxh3_128(&listing));
+    }
     read_bounded(path).ok().map(|bytes| xxh3_128(&bytes))
 }

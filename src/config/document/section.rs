@@ -41,7 +41,7 @@ impl<'a> Section<'a> {
         let (entries, broken): (&[Entry], bool) = match &node.value {
             Value::Map(entries) => (entries, false),
             Value::Null => (&[], false),
-            Value::Switch(_) | Value::Whole(_) | Value::OtherNumber | Value::Text(_) | Value::List(_) => {
+            Value::Switch(_) | Value::Whole(_) | Value::OtherNumber(_) | Value::Text(_) | Value::List(_) => {
                 report.problem(node.at, path.as_str(), "must hold settings of the form `name: value`");
                 (&[], true)
             }
@@ -195,6 +195,23 @@ impl<'a> Section<'a> {
         inner.collect()
     }
 
+    /// The entries of the mapping under `key`, whose names the file chooses; none if it is absent.
+    pub(crate) fn entries(&self, key: &'static str) -> Vec<Named<'a>> {
+        self.child(key).into_entries()
+    }
+
+    /// The entries of this mapping, if the file chooses their names.
+    pub(crate) fn into_entries(self) -> Vec<Named<'a>> {
+        let (report, pattern) = (self.report, format!("{}.*", self.pattern));
+        let named = |entry: &'a Entry| Named {
+            report,
+            path: join(&self.path, &entry.key),
+            pattern: pattern.clone(),
+            entry,
+        };
+        self.entries.iter().map(named).collect()
+    }
+
     /// The mappings of the list under `key`. At least one must be there.
     pub(crate) fn items(&self, key: &'static str) -> Vec<Section<'a>> {
         let path = self.path_of(key);
@@ -223,6 +240,11 @@ impl<'a> Section<'a> {
     /// Notes that the section as a whole is wrong.
     pub(crate) fn wrong(&self, message: impl Into<String>) {
         self.report.problem(self.at, self.path.as_str(), message);
+    }
+
+    /// Where the section starts.
+    pub(crate) fn place(&self) -> Position {
+        self.at
     }
 
     /// Where `key` has its value; where the section starts, if it is absent.
@@ -254,7 +276,7 @@ impl<'a> Section<'a> {
             }),
             Value::Switch(_)
             | Value::Whole(_)
-            | Value::OtherNumber
+            | Value::OtherNumber(_)
             | Value::Text(_)
             | Value::List(_)
             | Value::Map(_) => (kind.read)(node),
@@ -278,8 +300,51 @@ impl<'a> Section<'a> {
     }
 }
 
+/// One entry of a mapping whose names the file chooses.
+pub(crate) struct Named<'a> {
+    report: &'a Report,
+    path: String,
+    pattern: String,
+    entry: &'a Entry,
+}
+
+impl<'a> Named<'a> {
+    /// The name.
+    pub(crate) fn name(&self) -> &'a str {
+        &self.entry.key
+    }
+
+    /// Where the name stands.
+    pub(crate) fn place(&self) -> Position {
+        self.entry.at
+    }
+
+    /// What it is the name of.
+    pub(crate) fn node(&self) -> &'a Node {
+        &self.entry.value
+    }
+
+    /// What it is the name of, as a mapping of settings.
+    pub(crate) fn section(&self) -> Section<'a> {
+        let mut section =
+            Section::open(self.report, self.path.clone(), self.pattern.clone(), &self.entry.value);
+        section.at = self.entry.at;
+        section
+    }
+
+    /// Notes that it is wrong.
+    pub(crate) fn problem(&self, message: impl Into<String>) {
+        self.problem_at(self.entry.value.at, message);
+    }
+
+    /// Notes that something in it is wrong.
+    pub(crate) fn problem_at(&self, at: Position, message: impl Into<String>) {
+        self.report.problem(at, self.path.as_str(), message);
+    }
+}
+
 /// `path.key`; a key that is not a plain word is quoted, so that the path can be read back.
-fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let key = if !key.is_empty() && key.chars().all(plain) { key.to_owned() } else { format!("{key:?}") };
     if path.is_empty() { key } else { format!("{path}.{key}") }

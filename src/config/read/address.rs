@@ -38,7 +38,7 @@ fn address_text(node: &Node) -> Result<&str, String> {
     match &node.value {
         Value::Whole(port) => Err(format!("must be an address and a port, as in `127.0.0.1:{port}`")),
         Value::List(_) => Err("must be text; write an IPv6 address in quotes: `\"[::1]:3306\"`".to_owned()),
-        Value::Null | Value::Switch(_) | Value::OtherNumber | Value::Text(_) | Value::Map(_) => word(node),
+        Value::Null | Value::Switch(_) | Value::OtherNumber(_) | Value::Text(_) | Value::Map(_) => word(node),
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) const SWITCH: Kind<bool> = Kind {
         Value::Switch(switch) => Ok(switch),
         Value::Null
         | Value::Whole(_)
-        | Value::OtherNumber
+        | Value::OtherNumber(_)
         | Value::Text(_)
         | Value::List(_)
         | Value::Map(_) => Err("must be `true` or `false`".to_owned()),
@@ -103,7 +103,7 @@ pub(crate) const LOG_LEVEL: Kind<String> = Kind { read: read_log_level, show: St
 pub(crate) fn text(node: &Node) -> Result<&str, String> {
     match &node.value {
         Value::Text(text) => Ok(text),
-        Value::Switch(_) | Value::Whole(_) | Value::OtherNumber => {
+        Value::Switch(_) | Value::Whole(_) | Value::OtherNumber(_) => {
             Err("must be text; write it in quotes".to_owned())
         }
         Value::Null => Err("no value".to_owned()),
@@ -111,7 +111,8 @@ pub(crate) fn text(node: &Node) -> Result<&str, String> {
     }
 }
 
-pub(super) fn word(node: &Node) -> Result<&str, String> {
+/// Text that is neither empty nor holds a NUL character.
+pub(crate) fn word(node: &Node) -> Result<&str, String> {
     match text(node)? {
         "" => Err("must not be empty".to_owned()),
         word if word.contains('\0') => Err("must not hold a NUL character".to_owned()),
@@ -147,7 +148,7 @@ fn read_duration(node: &Node) -> Result<Duration, String> {
             return Err(format!("needs a unit: `{number}s`, `{number}ms`, `{number}m`, `{number}h`"));
         }
         Value::Text(text) => number_with_unit(text, &DURATION_UNITS).map(Duration::from_millis),
-        Value::Null | Value::Switch(_) | Value::OtherNumber | Value::List(_) | Value::Map(_) => None,
+        Value::Null | Value::Switch(_) | Value::OtherNumber(_) | Value::List(_) | Value::Map(_) => None,
     };
     let form = || "must be a whole number and a unit: `250ms`, `10s`, `5m`, `8h`, `1d`".to_owned();
     match duration.ok_or_else(form)? {
@@ -170,7 +171,7 @@ fn read_size(node: &Node) -> Result<u64, String> {
     let size = match &node.value {
         Value::Whole(bytes) => Some(*bytes),
         Value::Text(text) => number_with_unit(text, &SIZE_UNITS),
-        Value::Null | Value::Switch(_) | Value::OtherNumber | Value::List(_) | Value::Map(_) => None,
+        Value::Null | Value::Switch(_) | Value::OtherNumber(_) | Value::List(_) | Value::Map(_) => None,
     };
     size.ok_or_else(|| {
         let unit = match &node.value {
@@ -195,7 +196,8 @@ fn show_size(bytes: &u64) -> String {
     }
 }
 
-fn choose<T: Copy>(node: &Node, choices: &[(&str, T)]) -> Result<T, String> {
+/// One of the words of `choices`.
+pub(crate) fn choose<T: Copy>(node: &Node, choices: &[(&str, T)]) -> Result<T, String> {
     let Value::Text(text) = &node.value else {
         return Err(format!("must be {}", names(choices)));
     };
@@ -213,7 +215,8 @@ fn names<T>(choices: &[(&str, T)]) -> String {
     quoted.join(" or ")
 }
 
-fn chosen<T: PartialEq + Copy>(value: T, choices: &[(&str, T)]) -> String {
+/// The word of `value`.
+pub(crate) fn chosen<T: PartialEq + Copy>(value: T, choices: &[(&str, T)]) -> String {
     let (name, _) =
         choices.iter().find(|(_, choice)| *choice == value).expect("the table lists every choice");
     (*name).to_owned()

@@ -6,9 +6,10 @@
 mod address;
 mod backend;
 mod frontend;
-mod kind;
+pub(crate) mod kind;
 mod process;
 mod secret;
+mod sharding;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,7 @@ fn config(root: &Section<'_>) -> Config {
         admin: process::admin(&root.child("admin")),
         process: process::process(&root.child("process")),
         logging: process::logging(&root.child("logging")),
+        sharding: sharding::sharding(&root.child("sharding")),
     };
     process::check_ports(root, &config);
     root.finish();

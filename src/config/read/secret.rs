@@ -66,7 +66,7 @@ fn form<'a>(node: &'a Node, names: &[&'static str]) -> Result<Form<'a>> {
             _ => Err((node.at, format!("must be text, or exactly one of {}", forms()))),
         },
         Value::List(_) => Err((node.at, format!("must be text, or one of {}", forms()))),
-        Value::Switch(_) | Value::Whole(_) | Value::OtherNumber | Value::Text(_) => {
+        Value::Switch(_) | Value::Whole(_) | Value::OtherNumber(_) | Value::Text(_) => {
             kind::text(node).map(Form::Text).map_err(|why| (node.at, why))
         }
     }

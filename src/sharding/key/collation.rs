@@ -71,6 +71,12 @@ impl Collation {
         KNOWN.iter().find(|known| known.name.eq_ignore_ascii_case(name)).copied()
     }
 
+    /// Whether strings that differ in case alone are two values.
+    #[must_use]
+    pub const fn tells_case(&self) -> bool {
+        matches!(self.classes, Classes::Exact | Classes::AsciiExact)
+    }
+
     /// The names of all that keys may have.
     pub fn names() -> impl Iterator<Item = &'static str> {
         KNOWN.iter().map(|known| known.name)

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use crate::sharding::key::KeyValue;
-use crate::sharding::placement::{Hash, Interval, List, Range};
+use crate::sharding::placement::{Hash, Interval, Legacy, List, Range};
 
 /// One of the algorithms that a rule file may name.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub enum Algorithm {
     Range(Range),
     /// Days, weeks, months or years.
     Interval(Interval),
+    /// A function of another product.
+    Legacy(Legacy),
 }
 
 /// Outcomes that a range of values can have.
@@ -36,6 +38,7 @@ impl Algorithm {
             Self::List(list) => list.outcomes(),
             Self::Range(range) => range.outcomes(),
             Self::Interval(interval) => interval.count(),
+            Self::Legacy(legacy) => legacy.outcomes(),
         }
     }
 
@@ -47,6 +50,7 @@ impl Algorithm {
             Self::List(list) => list.outcome(value),
             Self::Range(range) => range.outcome(value),
             Self::Interval(interval) => interval.outcome(value),
+            Self::Legacy(legacy) => legacy.outcome(value),
         }
     }
 
@@ -58,6 +62,7 @@ impl Algorithm {
             Self::List(list) => list.between(lower, upper),
             Self::Range(range) => range.between(lower, upper),
             Self::Interval(interval) => interval.between(lower, upper),
+            Self::Legacy(_) => Outcomes::All,
         }
     }
 }

@@ -76,6 +76,12 @@ impl Interval {
         self.every
     }
 
+    /// The number of the period that a day is in, which is an outcome if it is from 0 to below the count.
+    #[must_use]
+    pub fn number(&self, date: Date) -> i64 {
+        self.every.period(date) - self.first
+    }
+
     /// The first day of the period with this outcome.
     #[must_use]
     pub fn first_day(&self, outcome: u32) -> Date {

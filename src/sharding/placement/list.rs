@@ -34,6 +34,12 @@ impl List {
         self.values.get(value).copied().or(self.rest)
     }
 
+    /// The outcome of all values that are not listed.
+    #[must_use]
+    pub const fn rest(&self) -> Option<u32> {
+        self.rest
+    }
+
     /// The values, in no order.
     pub fn values(&self) -> impl Iterator<Item = (&KeyValue<'static>, u32)> {
         self.values.iter().map(|(value, outcome)| (value, *outcome))

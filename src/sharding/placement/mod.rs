@@ -7,6 +7,7 @@
 mod algorithm;
 mod hash;
 mod interval;
+mod legacy;
 mod list;
 mod range;
 
@@ -15,6 +16,8 @@ use std::ops::Bound;
 pub use algorithm::{Algorithm, Outcomes};
 pub use hash::{Hash, HashFunction};
 pub use interval::{Every, Interval};
+pub use legacy::Legacy;
+pub(crate) use legacy::{Function, ring, segments};
 pub use list::List;
 pub use range::{Range, Span};
 
@@ -167,6 +170,20 @@ impl Placement {
         &self.steps
     }
 
+    /// The slot of each combination of outcomes; the first step is the slowest.
+    #[must_use]
+    pub fn cells(&self) -> &[SlotId] {
+        &self.cells
+    }
+
+    /// The slot of these outcomes, one for each step.
+    pub(crate) fn cell(&self, outcomes: &[u32]) -> SlotId {
+        let step = |cell: usize, (step, outcome): (&Step, &u32)| {
+            cell * step.algorithm.outcomes() as usize + *outcome as usize
+        };
+        self.cells[self.steps.iter().zip(outcomes).fold(0, step)]
+    }
+
     /// All its slots.
     #[must_use]
     pub fn all(&self) -> &SlotSet {
@@ -256,6 +273,19 @@ impl Placement {
             cell = cell * step.algorithm.outcomes() as usize + outcome as usize;
         }
         Ok(self.cells[cell])
+    }
+
+    /// What the bits of an id of key `id` hold for a row with `value` of `key`: the bucket of its hash, or the number
+    /// of its group. None if ids do not carry it, or the value has no place.
+    #[must_use]
+    pub fn carried(&self, id: KeyId, key: KeyId, value: &KeyValue<'_>) -> Option<u64> {
+        let step = self.steps.iter().find(|step| step.key == key)?;
+        let gene = step.also_from.iter().find(|gene| gene.key == id)?;
+        let outcome = step.algorithm.outcome(value)?;
+        match &gene.numbers {
+            None => Some(outcome.into()),
+            Some(numbers) => numbers.iter().find(|(_, own)| *own == outcome).map(|(number, _)| *number),
+        }
     }
 
     /// The slots of all cells with this outcome of this step.

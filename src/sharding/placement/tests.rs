@@ -89,6 +89,15 @@ fn keys_narrow_each_other_and_ids_carry_both() {
 }
 
 #[test]
+fn ids_are_told_what_to_carry() {
+    let placement = two_steps();
+    assert_eq!(placement.carried(ORDER, USER, &integer(1_001)), Some(1_121));
+    assert_eq!(placement.carried(ORDER, CITY, &integer(310_000)), Some(2));
+    assert_eq!(placement.carried(ORDER, CITY, &integer(5)), None);
+    assert_eq!(placement.carried(USER, CITY, &integer(310_000)), None, "user ids carry nothing");
+}
+
+#[test]
 fn a_row_has_one_slot_or_a_reason_why_not() {
     let placement = two_steps();
     let (user, city, order) =
