@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
@@ -16,11 +16,12 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminState, Lifecycle, Readiness, systemd};
 use crate::backend::pool::{Upkeep, WorkerId};
-use crate::config::{Config, ConfigFile, Poll};
+use crate::config::{Config, ConfigError, ConfigFile, Poll};
 use crate::engine::accounts::Accounts;
 use crate::engine::{Engine, FactsCache, Shutdown, Station, Worker};
 use crate::frontend::tls::Material;
 use crate::frontend::{BoundListener, ClientCounts, Frontend, Security, bind};
+use crate::sharding::{self, Date, RuleSet};
 use crate::telemetry::log::LogHandle;
 use crate::telemetry::{self, Outcome, PoolNumbers, PoolTotals, Telemetry, spawn};
 use crate::wire::auth::Sha2Cache;
@@ -56,7 +57,14 @@ pub fn serve(mut file: ConfigFile) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match Server::start(config, file) {
+    let rules = match load_rules(&config, &mut file) {
+        Ok(rules) => rules,
+        Err(lines) => {
+            eprintln!("{}", lines.join("\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match Server::start(config, rules, file) {
         Ok(server) => server.run(),
         Err(error) => {
             eprintln!("dazzle could not start: {error}");
@@ -72,6 +80,8 @@ struct Server {
     counts: Arc<ClientCounts>,
     readiness: Arc<Readiness>,
     file: ConfigFile,
+    /// When the rules were read.
+    day: Date,
     log: LogHandle,
     workers: Vec<WorkerThread>,
     admin: Option<std::net::TcpListener>,
@@ -84,14 +94,14 @@ struct WorkerThread {
 }
 
 impl Server {
-    fn start(config: Config, file: ConfigFile) -> Result<Self, StartError> {
+    fn start(config: Config, rules: RuleSet, file: ConfigFile) -> Result<Self, StartError> {
         let log = telemetry::log::start(&config.logging)?;
         raise_file_limit(&config);
         let count = worker_count(&config);
         let telemetry = Arc::new(Telemetry::new(count));
         telemetry.watch_log(log.dropped());
         let security = Arc::new(ArcSwap::from_pointee(build_security(&config, &file, None)?));
-        let engine = Engine::new(config, telemetry)?;
+        let engine = Engine::new(config, rules, telemetry)?;
         let counts = Arc::new(ClientCounts::default());
         let snapshot = engine.snapshot();
         let mut workers: Vec<WorkerThread> = (0..count)
@@ -112,7 +122,7 @@ impl Server {
         };
         register_pools(&engine);
         let readiness = Arc::new(Readiness::new(Box::new(Vec::new)));
-        Ok(Self { engine, security, counts, readiness, file, log, workers, admin })
+        Ok(Self { engine, security, counts, readiness, file, day: today(), log, workers, admin })
     }
 
     fn run(mut self) -> ExitCode {
@@ -168,7 +178,9 @@ impl Server {
             tokio::select! {
                 () = Signals::end(&mut signals.terminate, &mut signals.interrupt) => break,
                 _ = signals.hangup.recv() => self.reload(),
-                _ = watch.tick() => if matches!(self.file.poll(), Poll::Changed) { self.reload() },
+                _ = watch.tick() => if matches!(self.file.poll(), Poll::Changed) || self.is_new_day() {
+                    self.reload();
+                },
             }
         }
         let clean = self.drain(&mut signals).await;
@@ -176,8 +188,14 @@ impl Server {
         clean
     }
 
+    /// Whether rules that count periods from today were read on another day.
+    fn is_new_day(&self) -> bool {
+        self.day != today() && !self.engine.snapshot().rules.is_empty()
+    }
+
     /// A new configuration, if it is right; otherwise everything stays as it is.
     fn reload(&mut self) {
+        self.day = today();
         systemd::reloading();
         match self.try_reload() {
             Ok(()) => self.engine.telemetry.control().reloaded(Outcome::Ok),
@@ -193,13 +211,14 @@ impl Server {
 
     fn try_reload(&mut self) -> Result<(), Vec<String>> {
         let config = self.file.load().map_err(|error| error.lines().collect::<Vec<_>>())?;
+        let rules = load_rules(&config, &mut self.file)?;
         let old = Arc::clone(&self.engine.snapshot().config);
         let changes = old.difference(&config);
         let cache = Arc::clone(&self.security.load().sha2_cache);
         let security =
             build_security(&config, &self.file, Some(cache)).map_err(|error| vec![error.to_string()])?;
         let level = config.logging.level.clone();
-        self.engine.reload(config).map_err(|error| vec![error.to_string()])?;
+        self.engine.reload(config, rules).map_err(|error| vec![error.to_string()])?;
         self.security.store(Arc::new(security));
         if let Err(error) = self.log.reload(&level) {
             warn!(%error, "log level");
@@ -366,6 +385,20 @@ fn bind_admin(address: std::net::SocketAddr) -> io::Result<std::net::TcpListener
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// The rules that the configuration names; a line for each mistake. Their files are watched from now on, the
+/// wrong ones too.
+fn load_rules(config: &Config, file: &mut ConfigFile) -> Result<RuleSet, Vec<String>> {
+    let loading = sharding::load(config, today());
+    file.watch(loading.files);
+    loading.rules.map_err(|errors| errors.iter().flat_map(ConfigError::lines).collect())
+}
+
+/// Today, in UTC: what the periods of interval placements are counted from.
+pub(crate) fn today() -> Date {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Date::of_days(i64::try_from(since.as_secs() / 86_400).unwrap_or_default())
 }
 
 /// As many open files as the system lets us have; too few are reported, not discovered at noon.

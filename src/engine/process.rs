@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::engine::snapshot::Snapshot;
+use crate::sharding::RuleSet;
 use crate::telemetry::Telemetry;
 use crate::wire::tls::TlsError;
 
@@ -39,9 +40,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that serves `config`.
-    pub fn new(config: Config, telemetry: Arc<Telemetry>) -> Result<Arc<Self>, TlsError> {
-        let snapshot = Snapshot::build(Arc::new(config), None)?;
+    /// An engine that serves `config` by these rules.
+    pub fn new(config: Config, rules: RuleSet, telemetry: Arc<Telemetry>) -> Result<Arc<Self>, TlsError> {
+        let snapshot = Snapshot::build(Arc::new(config), rules, None)?;
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             reloaded: watch::Sender::new(()),
@@ -58,11 +59,11 @@ impl Engine {
         self.snapshot.load_full()
     }
 
-    /// Goes over to `config`. On an error everything stays as it was.
-    pub fn reload(&self, config: Config) -> Result<(), TlsError> {
+    /// Goes over to `config` and these rules. On an error everything stays as it was.
+    pub fn reload(&self, config: Config, rules: RuleSet) -> Result<(), TlsError> {
         let _one_at_a_time = self.reloading.lock();
         let old = self.snapshot();
-        let new = Arc::new(Snapshot::build(Arc::new(config), Some(&old))?);
+        let new = Arc::new(Snapshot::build(Arc::new(config), rules, Some(&old))?);
         self.snapshot.store(Arc::clone(&new));
         old.retire(&new);
         self.reloaded.send_replace(());

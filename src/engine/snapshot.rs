@@ -9,6 +9,7 @@ use crate::backend::pool::{Snapshot as PoolSnapshot, UserSlot};
 use crate::backend::{Backend, ServerPool, Topology};
 use crate::config::{self, Config};
 use crate::engine::accounts::{Accounts, Lineage};
+use crate::sharding::RuleSet;
 use crate::wire::tls::TlsError;
 
 /// See the module's text.
@@ -16,6 +17,8 @@ use crate::wire::tls::TlsError;
 pub struct Snapshot {
     /// The settings.
     pub config: Arc<Config>,
+    /// The rules of the logical databases.
+    pub rules: RuleSet,
     /// Servers and pools.
     pub topology: Topology,
     users: HashMap<String, Arc<User>>,
@@ -45,7 +48,7 @@ pub struct User {
 
 impl Snapshot {
     /// Builds the snapshot of `config`, taking over what is unchanged in `previous`.
-    pub fn build(config: Arc<Config>, previous: Option<&Self>) -> Result<Self, TlsError> {
+    pub fn build(config: Arc<Config>, rules: RuleSet, previous: Option<&Self>) -> Result<Self, TlsError> {
         let topology = Topology::build(&config, previous.map(|snapshot| &snapshot.topology))?;
         let mut slots = previous.map(|snapshot| snapshot.slots.clone()).unwrap_or_default();
         let mut users = HashMap::new();
@@ -75,7 +78,7 @@ impl Snapshot {
             .and_then(|(name, settings)| Some((topology.cluster(name)?, settings)))
             .map(|(cluster, settings)| Accounts::build(cluster, settings, previous))
             .transpose()?;
-        Ok(Self { config, topology, users, accounts, slots })
+        Ok(Self { config, rules, topology, users, accounts, slots })
     }
 
     /// The server's own accounts, where they may log in.
