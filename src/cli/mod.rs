@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod rules;
 mod serve;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ struct Arguments {
 enum Command {
     Check(check::Check),
     Demo(demo::Demo),
+    Rules(rules::Rules),
     Serve(serve::Serve),
 }
 
@@ -29,6 +31,7 @@ pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Rules(arguments) => rules::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
     }
 }

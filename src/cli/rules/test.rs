@@ -1,0 +1,88 @@
+//! `dazzle rules test`: would the tests notice a mistake?
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::rules::{Loaded, load_or_tell, output, surroundings};
+use crate::sharding::{Mutation, mutate};
+
+/// Score the tests of rule files: flip each value that decides where rows are, and see whether a test fails
+///
+/// A value that can be flipped unnoticed is reported with its place; a test that would notice is missing.
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// Rule files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// The share of flips that must be noticed, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    at_least: u8,
+
+    /// One JSON value, for pipelines
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Test) -> ExitCode {
+    let mut right = true;
+    let mut values = Vec::new();
+    for file in &arguments.files {
+        let Some(loaded) = load_or_tell(file) else {
+            right = false;
+            continue;
+        };
+        let mutation = mutate(&loaded.text, &loaded.file, &surroundings());
+        right &= score(&mutation) >= f64::from(arguments.at_least);
+        match arguments.json {
+            true => values.push(as_json(&loaded, &mutation)),
+            false => output::print(&as_text(&loaded, &mutation)),
+        }
+    }
+    if arguments.json {
+        output::print_json(&Value::Array(values));
+    }
+    if right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Percent of the flips that were noticed.
+fn score(mutation: &Mutation) -> f64 {
+    let all = mutation.killed + mutation.survived.len();
+    if all == 0 { 100.0 } else { mutation.killed as f64 * 100.0 / all as f64 }
+}
+
+fn as_text(loaded: &Loaded, mutation: &Mutation) -> String {
+    let all = mutation.killed + mutation.survived.len();
+    let mut text = format!(
+        "{}: all tests pass; {} of {all} flipped values are noticed ({:.0} %)\n",
+        loaded.file.display(),
+        mutation.killed,
+        score(mutation)
+    );
+    for mutant in &mutation.survived {
+        let (line, column) = mutant.place;
+        let place = format!("{}:{line}:{column}", loaded.file.display());
+        text.push_str(&format!("{place}: {}: nobody notices {}\n", mutant.path, mutant.change));
+    }
+    text
+}
+
+fn as_json(loaded: &Loaded, mutation: &Mutation) -> Value {
+    let survived: Vec<Value> = mutation
+        .survived
+        .iter()
+        .map(|mutant| {
+            let (line, column) = mutant.place;
+            json!({ "line": line, "column": column, "path": mutant.path, "change": mutant.change })
+        })
+        .collect();
+    json!({
+        "file": loaded.file.display().to_string(),
+        "killed": mutation.killed,
+        "survived": survived,
+        "score": score(mutation),
+    })
+}
