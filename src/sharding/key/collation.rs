@@ -71,6 +71,18 @@ impl Collation {
         KNOWN.iter().find(|known| known.name.eq_ignore_ascii_case(name)).copied()
     }
 
+    /// Whether a column of its character set surely holds every character of `text`: what it cannot hold, a
+    /// lenient server stores as `?`.
+    pub(super) fn holds(&self, text: &str) -> bool {
+        let last = match self.name.split('_').next() {
+            // Beyond ASCII, latin1 is Microsoft's variant, which not every character survives.
+            Some("ascii" | "latin1") => '\u{7F}',
+            Some("utf8" | "utf8mb3") => '\u{FFFF}',
+            _ => char::MAX,
+        };
+        text.chars().all(|c| c <= last)
+    }
+
     /// Whether strings that differ in case alone are two values.
     #[must_use]
     pub const fn tells_case(&self) -> bool {

@@ -171,6 +171,9 @@ fn only_what_is_stored_unchanged_has_a_sure_place() {
     let name = text("utf8mb4_general_ci");
     check(&name, KeyLiteral::Text(b"12345678"), "'12345678'");
     check(&name, KeyLiteral::Text(b"123456789"), "unknown");
+    check(&text("utf8mb4_bin"), KeyLiteral::Text("a🍜".as_bytes()), "'a🍜'");
+    check(&text("utf8mb3_bin"), KeyLiteral::Text("a🍜".as_bytes()), "unknown");
+    check(&text("latin1_bin"), KeyLiteral::Text("ä".as_bytes()), "unknown");
     let seconds = KeyType::DateTime { digits: 0 };
     check(&seconds, KeyLiteral::Text(b"2026-01-31 10:00:00.7"), "2026-01-31 10:00:00");
     check(&seconds, KeyLiteral::Text(b"2026-01-31 23:59:59.7"), "unknown");

@@ -12,7 +12,7 @@ pub(super) fn equal_to<'a>(kind: TextKind, collation: Collation, literal: &KeyLi
     form.map_or(Match::Unknown, |text| Match::Exactly(KeyValue::Text(text)))
 }
 
-/// Only what is stored without being cut off.
+/// Only what is stored without being cut off or converted.
 pub(super) fn stored<'a>(
     kind: TextKind,
     length: u32,
@@ -22,7 +22,10 @@ pub(super) fn stored<'a>(
     let text = string(kind, literal)?;
     let long = match kind {
         TextKind::Binary | TextKind::VarBinary => text.len(),
-        TextKind::Char | TextKind::VarChar => std::str::from_utf8(text).ok()?.chars().count(),
+        TextKind::Char | TextKind::VarChar => {
+            let text = std::str::from_utf8(text).ok().filter(|text| collation.holds(text))?;
+            text.chars().count()
+        }
     };
     if long > length as usize {
         return None;
