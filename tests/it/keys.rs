@@ -164,10 +164,13 @@ fn string_type(kind: TextKind, collation: &str) -> KeyType {
     KeyType::Text { kind, length: 40, collation: Collation::named(collation).unwrap() }
 }
 
-/// Column types with the spellings that are tried on them.
-fn types() -> Vec<(String, KeyType, fn() -> Vec<Spelling>)> {
+/// A column's type in SQL, the same to the rules, and the spellings that are tried on it.
+type Tried = (String, KeyType, fn() -> Vec<Spelling>);
+
+/// What is tried on both servers.
+fn types() -> Vec<Tried> {
     let integer = |bits, unsigned| KeyType::Integer(Integer { bits, unsigned });
-    let mut types: Vec<(String, KeyType, fn() -> Vec<Spelling>)> = vec![
+    let mut types: Vec<Tried> = vec![
         ("BIGINT".into(), integer(64, false), integers),
         ("BIGINT UNSIGNED".into(), integer(64, true), integers),
         ("INT".into(), integer(32, false), integers),
@@ -189,11 +192,11 @@ fn types() -> Vec<(String, KeyType, fn() -> Vec<Spelling>)> {
 }
 
 /// Only MySQL has these.
-fn own_types(version: &str) -> Vec<(String, KeyType, fn() -> Vec<Spelling>)> {
+fn own_types(version: &str) -> Vec<Tried> {
     if version.contains("MariaDB") {
         return Vec::new();
     }
-    let mut types: Vec<(String, KeyType, fn() -> Vec<Spelling>)> = Vec::new();
+    let mut types: Vec<Tried> = Vec::new();
     for collation in ["utf8mb4_0900_ai_ci", "utf8mb4_0900_as_ci", "utf8mb4_0900_as_cs", "utf8mb4_0900_bin"] {
         let column = format!("VARCHAR(40) CHARACTER SET utf8mb4 COLLATE {collation}");
         types.push((column, string_type(TextKind::VarChar, collation), strings));
