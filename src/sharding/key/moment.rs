@@ -207,13 +207,29 @@ fn value(literal: &KeyLiteral<'_>) -> Option<Moment> {
     }
 }
 
-/// A literal of finer time than the column is equal to nothing in it; asking the slot of its day is enough.
-pub(super) fn equal_to<'a>(literal: &KeyLiteral<'a>) -> Match<'a> {
-    value(literal).map_or(Match::Unknown, |moment| Match::Exactly(KeyValue::Moment(moment)))
+/// What a column keeps of a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Precision {
+    Day,
+    Time,
 }
 
-pub(super) fn bounded_by<'a>(literal: &KeyLiteral<'a>, side: Side) -> Bounded<'a> {
-    let Some(moment) = value(literal) else { return Bounded::Unknown };
+/// What a column is compared with. Of a DATE and a number with a time, MySQL leaves the time out and MariaDB
+/// does not.
+fn compared(precision: Precision, literal: &KeyLiteral<'_>) -> Option<Moment> {
+    let moment = value(literal)?;
+    let timed = moment.micros.rem_euclid(DAY) != 0;
+    let unsure = precision == Precision::Day && timed && matches!(literal, KeyLiteral::Integer(_));
+    (!unsure).then_some(moment)
+}
+
+/// A literal of finer time than the column is equal to nothing in it; asking the slot of its day is enough.
+pub(super) fn equal_to<'a>(precision: Precision, literal: &KeyLiteral<'a>) -> Match<'a> {
+    compared(precision, literal).map_or(Match::Unknown, |moment| Match::Exactly(KeyValue::Moment(moment)))
+}
+
+pub(super) fn bounded_by<'a>(precision: Precision, literal: &KeyLiteral<'a>, side: Side) -> Bounded<'a> {
+    let Some(moment) = compared(precision, literal) else { return Bounded::Unknown };
     match side {
         Side::Below | Side::Above => Bounded::Exclusive(KeyValue::Moment(moment)),
         Side::AtMost | Side::AtLeast => Bounded::Inclusive(KeyValue::Moment(moment)),

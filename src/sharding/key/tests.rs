@@ -127,6 +127,9 @@ fn a_moment_is_the_same_in_every_spelling() {
     }
     check(&key, KeyLiteral::Integer(0), "unknown");
     check(&key, KeyLiteral::Double(20_160_304.0), "unknown");
+    check(&KeyType::Date, KeyLiteral::Integer(20_160_304), "2016-03-04");
+    check(&KeyType::Date, KeyLiteral::Integer(20_160_304_101_112), "unknown");
+    check(&KeyType::Date, KeyLiteral::Text(b"2016-03-04 10:11:12"), "2016-03-04 10:11:12");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::sharding::key::collation::Collation;
 use crate::sharding::key::literal::{Bounded, KeyLiteral, Match, Side, Stored};
-use crate::sharding::key::{KeyValue, moment, number, text};
+use crate::sharding::key::moment::{self, Precision};
+use crate::sharding::key::{KeyValue, number, text};
 
 /// What the columns of a key hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +95,8 @@ impl KeyType {
         match self {
             Self::Integer(integer) => number::equal_to(*integer, literal),
             Self::Text { kind, collation, .. } => text::equal_to(*kind, *collation, literal),
-            Self::Date | Self::DateTime { .. } => moment::equal_to(literal),
+            Self::Date => moment::equal_to(Precision::Day, literal),
+            Self::DateTime { .. } => moment::equal_to(Precision::Time, literal),
         }
     }
 
@@ -108,7 +110,8 @@ impl KeyType {
             Self::Integer(integer) => number::bounded_by(*integer, literal, side),
             // The order of a collation is not the order of what stands for its classes.
             Self::Text { .. } => Bounded::Unknown,
-            Self::Date | Self::DateTime { .. } => moment::bounded_by(literal, side),
+            Self::Date => moment::bounded_by(Precision::Day, literal, side),
+            Self::DateTime { .. } => moment::bounded_by(Precision::Time, literal, side),
         }
     }
 
