@@ -74,6 +74,20 @@ both! {
         assert!(changed.try_connect().await.is_ok());
     }
 
+    async fn a_pool_that_a_reload_brings_is_looked_after_at_once(server) {
+        server.create_account(&dazzle::lab::Account::new(server.flavor(), "it_warm", "secret")).await.unwrap();
+        let proxy = Setup::new(server).pool("size_min: 2, size_max: 4").start().await;
+        proxy.connect().await.quit().await;
+        proxy.reconfigure(|setup| setup.users("it_warm: {password: secret}"));
+        proxy.signal(Signal::HUP);
+        // Nobody logs in: upkeep opens them.
+        eventually("its connections", async || {
+            let idle = proxy.metric("dazzle_pool_connections", "user=\"it_warm\",state=\"idle\"");
+            idle == 2.0
+        })
+        .await;
+    }
+
     async fn metrics_move(server) {
         let proxy = Setup::new(server).start().await;
         let statements = || proxy.metric("dazzle_statements_total", "") + proxy.metric("dazzle_logins_total", "");

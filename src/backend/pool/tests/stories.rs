@@ -13,6 +13,7 @@ use super::{
 use crate::backend::pool::{
     CloseReason, FailureKind, Pool, PoolError, Profile, Upkeep, UserLimits, UserSlot, Want, WorkerId,
 };
+use crate::config::Backoff;
 use crate::telemetry::task;
 
 #[tokio::test(start_paused = true)]
@@ -341,6 +342,32 @@ async fn a_silent_server_is_given_up_after_the_connect_timeout() {
     server.set(Mood::Welcoming);
     drop(waiter.await.unwrap().unwrap());
     assert_eq!(pool.snapshot().size, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_times_reach_a_pool_that_exists() {
+    let server = Server::new(1);
+    let pool = pool_of(&server, 1);
+    server.set(Mood::Silent);
+    pool.retime(Duration::from_secs(1), Backoff { first: Duration::from_secs(30), ..Backoff::default() });
+    let waiter = queue(&pool, want()).await;
+    sleep(Duration::from_millis(1001)).await;
+    assert_eq!(pool.snapshot().totals.connect_failures, 1);
+    waiter.abort();
+    // What this identity is refused is tried again after the new pauses.
+    let server = Server::new(1);
+    server.set(Mood::Failing(FailureKind::Refused));
+    let fresh = pool_of(&server, 1);
+    let pause = Duration::from_secs(40);
+    fresh.retime(Duration::from_secs(1), Backoff { first: pause, max: pause });
+    assert!(fresh.lease(&want()).await.is_err());
+    let connects = server.connects();
+    sleep(pause / 3).await;
+    assert!(fresh.lease(&want()).await.is_err());
+    assert_eq!(server.connects(), connects, "not yet");
+    sleep(pause).await;
+    assert!(fresh.lease(&want()).await.is_err());
+    assert_eq!(server.connects(), connects + 1);
 }
 
 #[tokio::test(start_paused = true)]
