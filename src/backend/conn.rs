@@ -383,7 +383,9 @@ impl Pooled for BackendConn {
     }
 
     fn is_reusable(&self) -> bool {
-        self.condition == Condition::Ready && !self.status.has(StatusFlags::IN_TRANS)
+        self.condition == Condition::Ready
+            && !self.status.has(StatusFlags::IN_TRANS)
+            && !self.profile.contains(Profile::EXPIRED_PASSWORD)
     }
 
     async fn close(mut self) {

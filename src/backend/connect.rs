@@ -31,6 +31,9 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 /// For an exchange of our own at least, however short a connect may take.
 const EXCHANGE_MIN: Duration = Duration::from_secs(1);
 
+/// ER_MUST_CHANGE_PASSWORD
+const MUST_CHANGE_PASSWORD: u16 = 1820;
+
 /// Makes connections to one backend as one server identity.
 #[derive(Debug)]
 pub struct Connector {
@@ -91,7 +94,12 @@ impl Connect for Connector {
             conn.facts = Arc::clone(&facts);
             self.backend.learn(facts);
         }
-        conn.ask(&tracking(flavor)).await?;
+        match conn.ask(&tracking(flavor)).await {
+            // Nothing but another password may be set: what happens then is this one client's affair.
+            Err(BackendError::Server(packet))
+                if packet.code == MUST_CHANGE_PASSWORD && profile.contains(Profile::EXPIRED_PASSWORD) => {}
+            tracked => drop(tracked?),
+        }
         Ok(conn)
     }
 }
@@ -130,6 +138,9 @@ fn capabilities_of(profile: Profile) -> Capabilities {
     }
     if profile.contains(Profile::QUERY_ATTRIBUTES) {
         capabilities |= Capabilities::QUERY_ATTRIBUTES;
+    }
+    if profile.contains(Profile::EXPIRED_PASSWORD) {
+        capabilities |= Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS;
     }
     capabilities
 }

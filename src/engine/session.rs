@@ -60,6 +60,8 @@ pub struct Session {
     pub(crate) statements: Option<Box<Statements>>,
     /// The reply to SHOW WARNINGS, kept when the connection had to be given up before the client asked.
     pub(crate) diagnostics: Option<Box<[u8]>>,
+    /// The account's password had expired at the login: the session has a connection of its own.
+    pub(crate) expired: bool,
     /// KILL came while a statement ran: whoever waits for it must begin to wait anew.
     pub alarm_rung: bool,
 }
@@ -196,6 +198,7 @@ impl Session {
             owed: Owed::default(),
             statements: None,
             diagnostics: None,
+            expired: false,
             alarm_rung: false,
         }
     }
@@ -210,8 +213,19 @@ impl Session {
         self.forget_statements();
         self.diagnostics = None;
         self.user = user;
+        self.expired = false;
         let facts = self.user.backend.facts();
         self.state = SessionState::new(login, self.state.mode.server).of_server(facts.as_deref());
+        Ok(())
+    }
+
+    /// The account's password has expired: until its owner has changed it the server allows nothing else. The session
+    /// keeps one connection, on which that happens.
+    pub async fn enter_sandbox(&mut self, started: Instant) -> Result<(), EngineError> {
+        self.expired = true;
+        self.acquire(started).await?;
+        self.pin(PinReason::ExpiredPassword);
+        self.mark_and_release();
         Ok(())
     }
 
@@ -237,6 +251,9 @@ impl Session {
         }
         if self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
             profile = profile | Profile::QUERY_ATTRIBUTES;
+        }
+        if self.expired {
+            profile = profile | Profile::EXPIRED_PASSWORD;
         }
         profile
     }
@@ -277,6 +294,10 @@ impl Session {
                 waited += self.lease_connection(started).await?;
             }
             let Some(lease) = self.lease.as_mut() else { continue };
+            if self.expired {
+                // The server would refuse it, and nobody else ever gets this connection.
+                break;
+            }
             let bound =
                 lease.status.has(StatusFlags::IN_TRANS) || !self.pins.is_empty() || !self.owed.is_empty();
             if lease.remnants().len() > REMNANTS_MAX && !bound {

@@ -14,7 +14,7 @@ use crate::engine::{
     Client, Engine, EngineError, Session, SessionImage, SessionParts, Shutdown, User, Worker, offer,
 };
 use crate::error::{ProxyError, SqlError};
-use crate::frontend::candidate;
+use crate::frontend::candidate::{self, Identified};
 use crate::frontend::limits::{ClientCounts, Counted};
 use crate::frontend::listener::BoundListener;
 use crate::frontend::login::{Claim, Greeted, Hello, LoginError, Security, greet, send_error, tls_required};
@@ -256,8 +256,9 @@ impl Connection {
             response: &response.auth_response,
             capabilities: response.capabilities,
         };
-        let user = match candidate::identify(&mut stream, &self.frontend, claim).await {
-            Ok(user) => user,
+        let Identified { user, expired } = match candidate::identify(&mut stream, &self.frontend, claim).await
+        {
+            Ok(identified) => identified,
             Err(error) => return Err((stream, error)),
         };
         if let Err(error) = admit_user(&user, &mut counted, stream.socket().is_secure()) {
@@ -284,20 +285,19 @@ impl Connection {
         if capabilities.has(Capabilities::IGNORE_SPACE) {
             session.ignore_space();
         }
-        if let Some(schema) = schema
-            && let Err(error) = session.check_schema(schema.as_bytes(), Instant::now()).await
-        {
-            return Err(schema_refused(session, &error));
+        let entered = match schema {
+            _ if expired => session.enter_sandbox(Instant::now()).await,
+            Some(schema) => session.check_schema(schema.as_bytes(), Instant::now()).await,
+            None => Ok(()),
+        };
+        if let Err(error) = entered {
+            return Err((session.client.stream, LoginError::Refused(error.sql_error())));
         }
         if let Err(error) = finish_login(&mut session, response.zstd_level).await {
             return Err((session.client.stream, error));
         }
         Ok(Box::new(LoggedIn { session, counted, peer: self.peer, scramble }))
     }
-}
-
-fn schema_refused(session: Session, error: &EngineError) -> (PacketStream, LoginError) {
-    (session.client.stream, LoginError::Refused(error.sql_error()))
 }
 
 /// Whether this user may have one more connection, over this transport.

@@ -8,8 +8,16 @@ use crate::error::ProxyError;
 use crate::frontend::accept::Frontend;
 use crate::frontend::credential::credential_of;
 use crate::frontend::login::{Claim, LoginError, Memory, authenticate};
-use crate::wire::PacketStream;
 use crate::wire::auth::{Credential, Proof};
+use crate::wire::{Capabilities, PacketStream};
+
+/// A client that has proved itself.
+struct Entry<'a> {
+    proof: Proof,
+    who: &'a str,
+    /// It can change a password that has expired.
+    may_expire: bool,
+}
 
 /// What a name may mean.
 enum Candidate {
@@ -20,12 +28,20 @@ enum Candidate {
     Nobody(Option<Arc<Accounts>>),
 }
 
+/// Who a client has proved to be.
+pub(crate) struct Identified {
+    pub(crate) user: Arc<User>,
+    /// It may do nothing but change its password.
+    pub(crate) expired: bool,
+}
+
 /// Checks that the client is who it says, and tells who that is. The client has been sent everything but the OK.
 pub(crate) async fn identify(
     stream: &mut PacketStream,
     frontend: &Frontend,
     claim: Claim<'_>,
-) -> Result<Arc<User>, LoginError> {
+) -> Result<Identified, LoginError> {
+    let may_expire = claim.capabilities.has(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS);
     let snapshot = frontend.engine.snapshot();
     let candidate = Candidate::find(&snapshot, claim.user).await?;
     let security = frontend.security.load_full();
@@ -40,7 +56,7 @@ pub(crate) async fn identify(
     };
     let who = format!("'{}'@'{}'", claim.user, claim.host);
     let proof = authenticate(stream, claim, credential, &security, memory).await?;
-    candidate.enter(frontend, proof, &who).await
+    candidate.enter(frontend, Entry { proof, who: &who, may_expire }).await
 }
 
 impl Candidate {
@@ -69,9 +85,10 @@ impl Candidate {
     }
 
     /// The client has proved itself. An account is let in if its server lets it in.
-    async fn enter(self, frontend: &Frontend, proof: Proof, who: &str) -> Result<Arc<User>, LoginError> {
+    async fn enter(self, frontend: &Frontend, entry: Entry<'_>) -> Result<Identified, LoginError> {
+        let Entry { proof, who, may_expire } = entry;
         let (accounts, account) = match self {
-            Self::Declared(user) => return Ok(user),
+            Self::Declared(user) => return Ok(Identified { user, expired: false }),
             // Decoys prove nothing.
             Self::Nobody(_) => return Err(LoginError::refused(1045, "28000", "Access denied")),
             Self::Account(accounts, account) => (accounts, account),
@@ -79,7 +96,7 @@ impl Candidate {
         if account.locked {
             return Err(LoginError::Refused(locked(account.flavor, who)));
         }
-        if account.expired {
+        if account.expired && !may_expire {
             return Err(LoginError::Refused(refusal(Some(1862), account.flavor, who)));
         }
         let told = |error: EngineError| match pool_refusal(&error) {
@@ -87,7 +104,10 @@ impl Candidate {
             None => LoginError::Refused(error.sql_error()),
         };
         let user = accounts.admit(&account, proof).map_err(told)?;
+        if account.expired {
+            return Ok(Identified { user, expired: true });
+        }
         accounts.confirm(&user, frontend.worker.id).await.map_err(told)?;
-        Ok(user)
+        Ok(Identified { user, expired: false })
     }
 }

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use crate::engine::{ClientError, EngineError, Session, Shutdown};
 use crate::error::{Blame, ProxyError, SqlError};
 use crate::frontend::accept::{Frontend, admit_user};
-use crate::frontend::candidate;
+use crate::frontend::candidate::{self, Identified};
 use crate::frontend::limits::Counted;
 use crate::frontend::login::{Claim, LoginError};
 use crate::telemetry::{Activity, Kill, RateLimit, SessionGuard};
@@ -249,9 +249,11 @@ async fn change_user(session: &mut Session, body: &[u8], context: &mut Context) 
     let Ok(identified) = timeout(limit, identified).await else {
         return Err(ClientError::ReadTimeout.into());
     };
-    let admitted = identified.and_then(|user| admit_user(&user, &mut context.counted, secure).map(|()| user));
-    let user = match admitted {
-        Ok(user) => user,
+    let admitted = identified.and_then(|identified| {
+        admit_user(&identified.user, &mut context.counted, secure).map(|()| identified)
+    });
+    let Identified { user, expired } = match admitted {
+        Ok(identified) => identified,
         Err(LoginError::Stream(error)) => return Err(ClientError::from(error).into()),
         Err(LoginError::Refused(error)) if session.remain().await? => {
             return Err(EngineError::Refused(error));
@@ -275,7 +277,9 @@ async fn change_user(session: &mut Session, body: &[u8], context: &mut Context) 
         session.ignore_space();
     }
     let schema = change.database.or_else(|| session.user.settings.schema.clone());
-    if let Some(schema) = schema {
+    if expired {
+        session.enter_sandbox(Instant::now()).await?;
+    } else if let Some(schema) = schema {
         session.check_schema(schema.as_bytes(), Instant::now()).await?;
     }
     session.answer_ok().await

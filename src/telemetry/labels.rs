@@ -160,6 +160,8 @@ label! {
         Savepoint = "savepoint",
         /// SET ROLE.
         Role = "role",
+        /// The account's password has expired: until it is another one the server allows nothing else.
+        ExpiredPassword = "expired_password",
         /// HANDLER … OPEN.
         Handler = "handler",
         /// Several statements in one command.

@@ -1,10 +1,11 @@
 //! The server's own accounts through the proxy: `users: from_server`.
 
 use dazzle::lab::{Account, AuthPlugin, Flavor, Require, Server};
+use dazzle::wire::Capabilities;
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 
-use crate::support::{At, Conn, Login, Proxy, Setup, eventually};
+use crate::support::{At, Conn, Login, Proxy, Setup, eventually, own_lab};
 
 /// A proxy that lets the server's accounts in, with an account of its own that may read them.
 async fn setup(server: &Server) -> Setup {
@@ -185,11 +186,24 @@ both! {
         account(server, name, "one").await;
         let proxy = start(server).await;
         let login = proxy.login().user(name, "one");
-        login.connect().await.ok("SELECT 1").await;
+        let mut before = login.connect().await;
+        before.ok("SELECT 1").await;
         server.execute(&[format!("ALTER USER '{name}'@'%' PASSWORD EXPIRE")]).await.unwrap();
         assert_eq!(refused(&login).await, Some(1862));
-        server.execute(&[format!("ALTER USER '{name}'@'%' {}", by(server, "two"))]).await.unwrap();
+        // Who can change it is let in to do that.
+        let able = login.clone().with(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS);
+        assert_eq!(refused(&able.clone().user(name, "wrong")).await, Some(1045));
+        let mut conn = able.connect().await;
+        assert_eq!(conn.fails("SELECT 1").await, 1820);
+        let change = match server.flavor() {
+            Flavor::MySql => "ALTER USER USER() IDENTIFIED BY 'two'",
+            Flavor::MariaDb => "SET PASSWORD = PASSWORD('two')",
+        };
+        conn.ok(change).await;
+        assert_eq!(conn.value("SELECT 'allowed'").await, "allowed");
+        assert_eq!(refused(&login).await, Some(1045));
         proxy.login().user(name, "two").connect().await.ok("SELECT 1").await;
+        assert_eq!(conn.value("SELECT 'still here'").await, "still here");
     }
 
     async fn roles_and_privileges_reach_sessions(server) {
@@ -351,6 +365,22 @@ both! {
         })
         .await;
         one.connect().await.ok("SELECT 1").await;
+    }
+
+    async fn the_server_is_away_and_comes_back(server) {
+        let lab = own_lab(server.flavor()).await;
+        let server = lab.primary();
+        account(server, "acc_away", "one").await;
+        let proxy = setup(server).await.cluster("connect_timeout: 1s").start().await;
+        let login = proxy.login().user("acc_away", "one");
+        let mut conn = login.connect().await;
+        conn.ok("SELECT 1").await;
+        server.stop().await.unwrap();
+        assert_eq!(refused(&login).await, Some(1042));
+        server.start().await.unwrap();
+        eventually("logins again", async || refused(&login).await.is_none()).await;
+        assert_eq!(conn.value("SELECT 2").await, "2");
+        assert_eq!(refused(&proxy.login().user("acc_away", "wrong")).await, Some(1045));
     }
 
     async fn a_server_whose_accounts_cannot_be_read(server) {

@@ -27,10 +27,14 @@ impl Profile {
     pub const FOUND_ROWS: Self = Self(1);
     /// CLIENT_QUERY_ATTRIBUTES: COM_QUERY carries attributes.
     pub const QUERY_ATTRIBUTES: Self = Self(2);
+    /// CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS: the session of an account that must change its password first. One
+    /// client's alone: it is not lent again.
+    pub const EXPIRED_PASSWORD: Self = Self(4);
     /// How many profiles there are.
-    pub(super) const KINDS: usize = 4;
+    pub(super) const KINDS: usize = 8;
     /// Every profile, in the order of [`Profile::index`].
-    pub(super) const ALL: [Self; Self::KINDS] = [Self(0), Self(1), Self(2), Self(3)];
+    pub(super) const ALL: [Self; Self::KINDS] =
+        [Self(0), Self(1), Self(2), Self(3), Self(4), Self(5), Self(6), Self(7)];
 
     /// Whether all of `other` is in `self`.
     #[must_use]
