@@ -142,6 +142,9 @@ fn capabilities_of(profile: Profile) -> Capabilities {
     if profile.contains(Profile::EXPIRED_PASSWORD) {
         capabilities |= Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS;
     }
+    if profile.contains(Profile::EXTENDED_METADATA) {
+        capabilities |= Capabilities::MARIADB_EXTENDED_METADATA;
+    }
     capabilities
 }
 
@@ -154,6 +157,7 @@ fn blank(logged_in: &LoggedIn, flavor: Flavor) -> ServerFacts {
         collations: HashMap::new(),
         collation: logged_in.greeting.collation,
         packet_bytes_max: 0,
+        extended_metadata: logged_in.greeting.capabilities.has(Capabilities::MARIADB_EXTENDED_METADATA),
     }
 }
 
@@ -195,5 +199,6 @@ async fn read_facts(conn: &mut BackendConn) -> Result<ServerFacts, BackendError>
         collations,
         collation: conn.facts.collation,
         packet_bytes_max,
+        extended_metadata: conn.facts.extended_metadata,
     })
 }

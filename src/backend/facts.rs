@@ -50,6 +50,8 @@ pub struct ServerFacts {
     pub collation: u8,
     /// `max_allowed_packet`, in bytes.
     pub packet_bytes_max: u64,
+    /// Whether its column definitions can name types that have none of their own, as MariaDB's JSON.
+    pub extended_metadata: bool,
 }
 
 /// The variables that every image holds, because a login decides them.

@@ -46,8 +46,14 @@ impl Kind {
     /// From a column definition. Source: MySQL "Column Definition", "Field Types".
     fn of(definition: &[u8]) -> Result<Option<Self>, Malformed> {
         const UNSIGNED: u16 = 0x20;
+        /// Bytes behind the texts of a definition.
+        const FIXED_BYTES: usize = 13;
         let mut reader = Reader::new(definition);
         for _ in 0..6 {
+            reader.lenenc_bytes()?;
+        }
+        if reader.rest().len() > FIXED_BYTES {
+            // MariaDB's extended metadata.
             reader.lenenc_bytes()?;
         }
         reader.bytes(1 + 2 + 4)?;

@@ -58,6 +58,11 @@ pub fn offer(topology: &Topology, tls: bool) -> Offered {
         // MariaDB has no query attributes: what not every server can do is not offered.
         capabilities |= Capabilities::QUERY_ATTRIBUTES;
     }
+    if all_known && !facts.is_empty() && facts.iter().all(|facts| facts.extended_metadata) {
+        // A greeting without CLIENT_MYSQL says that MariaDB's own flags in it are valid.
+        capabilities = capabilities.without(Capabilities::CLIENT_MYSQL);
+        capabilities |= Capabilities::MARIADB_EXTENDED_METADATA;
+    }
     match facts.iter().min_by_key(|facts| numbers(&facts.version)) {
         Some(facts) => Offered { version: facts.version.clone(), capabilities, collation: facts.collation },
         None => Offered { version: VERSION_UNKNOWN.to_owned(), capabilities, collation: COLLATION_UNKNOWN },

@@ -255,6 +255,9 @@ impl Session {
         if self.expired {
             profile = profile | Profile::EXPIRED_PASSWORD;
         }
+        if self.client.capabilities.has(Capabilities::MARIADB_EXTENDED_METADATA) {
+            profile = profile | Profile::EXTENDED_METADATA;
+        }
         profile
     }
 

@@ -88,6 +88,8 @@ pub struct ColumnDefinition {
     pub name: Vec<u8>,
     /// Name in its table.
     pub org_name: Vec<u8>,
+    /// Names of types that have none of their own, where MariaDB's extended metadata was agreed on.
+    pub extended: Option<Vec<u8>>,
     /// Collation of texts as they are sent; 63 for everything else.
     pub charset: u16,
     /// Display width at most.
@@ -112,7 +114,11 @@ impl ColumnDefinition {
         let mut text = || reader.lenenc_bytes().map(<[u8]>::to_vec);
         let (catalog, schema, table) = (text()?, text()?, text()?);
         let (org_table, name, org_name) = (text()?, text()?, text()?);
-        let fixed = reader.lenenc_bytes()?;
+        let (mut fixed, mut extended) = (reader.lenenc_bytes()?, None);
+        if !reader.is_empty() {
+            extended = Some(fixed.to_vec());
+            fixed = reader.lenenc_bytes()?;
+        }
         let mut fixed = Reader::new(fixed);
         Ok(Self {
             catalog,
@@ -121,6 +127,7 @@ impl ColumnDefinition {
             org_table,
             name,
             org_name,
+            extended,
             charset: fixed.u16()?,
             length: fixed.u32()?,
             column_type: fixed.u8()?,
@@ -134,6 +141,9 @@ impl ColumnDefinition {
     pub fn encode(&self, out: &mut Vec<u8>) {
         for text in [&self.catalog, &self.schema, &self.table, &self.org_table, &self.name, &self.org_name] {
             out.put_lenenc_bytes(text);
+        }
+        if let Some(extended) = &self.extended {
+            out.put_lenenc_bytes(extended);
         }
         out.put_lenenc(10 + self.rest.len() as u64);
         out.put_u16(self.charset);

@@ -21,7 +21,7 @@ pub struct UserSlot(pub u32);
 pub struct Profile(u8);
 
 impl Profile {
-    /// Neither of the others.
+    /// None of the others.
     pub const PLAIN: Self = Self(0);
     /// CLIENT_FOUND_ROWS: an UPDATE's affected rows are the matched ones.
     pub const FOUND_ROWS: Self = Self(1);
@@ -30,11 +30,16 @@ impl Profile {
     /// CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS: the session of an account that must change its password first. One
     /// client's alone: it is not lent again.
     pub const EXPIRED_PASSWORD: Self = Self(4);
+    /// MariaDB's extended metadata: a column definition may name a type that has none of its own.
+    pub const EXTENDED_METADATA: Self = Self(8);
     /// How many profiles there are.
-    pub(super) const KINDS: usize = 8;
+    pub(super) const KINDS: usize = 16;
     /// Every profile, in the order of [`Profile::index`].
-    pub(super) const ALL: [Self; Self::KINDS] =
-        [Self(0), Self(1), Self(2), Self(3), Self(4), Self(5), Self(6), Self(7)];
+    #[rustfmt::skip]
+    pub(super) const ALL: [Self; Self::KINDS] = [
+        Self(0), Self(1), Self(2), Self(3), Self(4), Self(5), Self(6), Self(7),
+        Self(8), Self(9), Self(10), Self(11), Self(12), Self(13), Self(14), Self(15),
+    ];
 
     /// Whether all of `other` is in `self`.
     #[must_use]

@@ -24,6 +24,7 @@ fn column(column_type: u8) -> ColumnDefinition {
         org_table: Vec::new(),
         name: b"c".to_vec(),
         org_name: Vec::new(),
+        extended: None,
         charset: BINARY_CHARSET,
         length: 20,
         column_type,

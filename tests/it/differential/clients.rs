@@ -81,6 +81,36 @@ both! {
         }).await;
     }
 
+    async fn types_without_a_number_of_their_own(server) {
+        if server.flavor() == Flavor::MySql {
+            return;
+        }
+        // The greeting says what servers can do that have been reached.
+        proxy(server).await;
+        let client = |login: Login| {
+            login.without(Capabilities::CLIENT_MYSQL).with(Capabilities::MARIADB_EXTENDED_METADATA)
+        };
+        compare_with(server, "it_extended", client, async |conn| {
+            conn.ok("CREATE TABLE t (a JSON, b INET6, c UUID, d POINT, e INT, f TEXT)").await;
+            conn.ok("INSERT INTO t VALUES ('{\"a\": 1}', '::1', UUID(), POINT(1, 2), 3, 'x')").await;
+            conn.query("SELECT a, b, d, e, f, JSON_OBJECT('a', 1) FROM t").await;
+            conn.query("SET @a = 1, @b = 'x', @c = 1.5").await;
+            conn.query("SELECT @a, @b, @c, LAST_INSERT_ID(), CONNECTION_ID() > 0").await;
+            conn.query("SELECT CAST('1x' AS SIGNED)").await;
+            conn.query("SHOW WARNINGS").await;
+            for _ in 0..2 {
+                let id = conn.prepare("SELECT a, b, e, ? FROM t WHERE e = ?").await.unwrap();
+                conn.execute(id, &[Parameter::int(1), Parameter::int(3)]).await;
+                conn.close_statement(id).await;
+            }
+        }).await;
+        // Who does not ask for it is served by other connections.
+        compare_with(server, "it_plain", |login| login, async |conn| {
+            conn.ok("CREATE TABLE t (a JSON)").await;
+            conn.query("SELECT a, JSON_OBJECT('a', 1) FROM t").await;
+        }).await;
+    }
+
     async fn query_attributes(server) {
         if server.flavor() == Flavor::MariaDb {
             return;
