@@ -60,9 +60,13 @@ const NAME_BYTES_MAX: usize = 200;
 /// `None` if a column that changes would not keep its name.
 #[must_use]
 pub fn substitute(text: &[u8], mode: LexMode, values: &SessionValues) -> Option<Vec<u8>> {
+    let mut values = *values;
+    if values.connection_id.is_some() && names_server_ids(text) {
+        values.connection_id = None;
+    }
     let mut walk = Walk {
         text,
-        values: *values,
+        values,
         out: Vec::with_capacity(text.len() + 64),
         copied: 0,
         levels: vec![Level::default()],
@@ -73,6 +77,15 @@ pub fn substitute(text: &[u8], mode: LexMode, values: &SessionValues) -> Option<
     walk.run(&mut cursor)?;
     walk.copy_to(text.len());
     (!cursor.bad).then_some(walk.out)
+}
+
+/// What else tells a connection's id: the server's own, to which only the server's own can be compared.
+const SERVER_IDS: [&[u8]; 5] =
+    [b"IS_USED_LOCK", b"PROCESSLIST", b"INNODB_TRX", b"METADATA_LOCK_INFO", b"PERFORMANCE_SCHEMA"];
+
+fn names_server_ids(text: &[u8]) -> bool {
+    let named = |name: &&[u8]| text.windows(name.len()).any(|word| word.eq_ignore_ascii_case(name));
+    SERVER_IDS.iter().any(named)
 }
 
 /// One level of parentheses.
@@ -417,6 +430,10 @@ mod tests {
             "SELECT @@session.warning_count w; SELECT ROW_COUNT(), CONNECTION_ID()",
             "SELECT IF(1,CAST(2 AS UNSIGNED),@@session.warning_count) w; \
              SELECT ROW_COUNT(), IF(1,CAST(7 AS UNSIGNED),CONNECTION_ID()) AS `CONNECTION_ID()`",
+        );
+        check(
+            "SELECT IS_USED_LOCK('a') = CONNECTION_ID(), ROW_COUNT() n",
+            "SELECT IS_USED_LOCK('a') = CONNECTION_ID(), IF(1,-1,ROW_COUNT()) n",
         );
         check(
             "SELECT CASE WHEN 1 THEN ROW_COUNT() END, ROW_COUNT() IS NULL",
