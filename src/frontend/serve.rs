@@ -67,7 +67,10 @@ pub(crate) async fn run(mut session: Session, mut context: Context) {
                 Err(_) => break,
             },
         };
-        session.guard.forget_late_kill();
+        // A KILL that was answered before the command came: a server would not have read it any more.
+        if session.guard.take_kill() == Some(Kill::Connection) {
+            break;
+        }
         let result = match dispatch(&mut session, header, &mut context).await {
             Ok(Next::Continue) => continue,
             Ok(Next::Quit) => break,

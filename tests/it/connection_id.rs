@@ -88,4 +88,25 @@ both! {
         }
         assert_eq!(victim.value("SELECT 'alive'").await, "alive");
     }
+
+    async fn the_id_of_a_server_connection_is_compared_with_that_of_the_server(server) {
+        let proxy = proxy(server).await;
+        let mut conn = Login::new(proxy.at()).connect().await;
+        conn.ok("DO GET_LOCK('it_own_lock', 1)").await;
+        assert_eq!(conn.value("SELECT IS_USED_LOCK('it_own_lock') = CONNECTION_ID()").await, "1");
+        let list = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()";
+        assert_eq!(conn.value(list).await, "1");
+        conn.ok("DO RELEASE_ALL_LOCKS()").await;
+    }
+
+    async fn a_killed_session_runs_nothing_that_comes_after_the_kill(server) {
+        let proxy = proxy(server).await;
+        let mut killer = Login::new(proxy.at()).connect().await;
+        for _ in 0..50 {
+            let mut victim = Login::new(proxy.at()).connect().await;
+            killer.ok(&format!("KILL {}", victim.greeting.connection_id)).await;
+            victim.send_query("SELECT 1").await;
+            assert!(victim.try_reply().await.is_err(), "a statement ran after the KILL had been answered");
+        }
+    }
 }
