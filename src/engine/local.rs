@@ -23,6 +23,9 @@ impl Session {
             self.kill_statement(text).await?;
             return Ok(true);
         }
+        if effects.contains(Effects::LOAD_LOCAL) && !self.client.capabilities.has(Capabilities::LOCAL_FILES) {
+            return Err(self.refuse_infile());
+        }
         let text = text.trim_ascii();
         let text = text.strip_suffix(b";").unwrap_or(text).trim_ascii_end();
         let asks = matches!(statement.kind, Kind::Show(ShowKind::Diagnostics) | Kind::GetDiagnostics);
@@ -31,6 +34,22 @@ impl Session {
             return Ok(false);
         }
         self.answer_diagnostics(text).await
+    }
+
+    /// What a server tells a client that did not offer its files: our own connection offers them.
+    fn refuse_infile(&self) -> EngineError {
+        match self.flavor() {
+            Flavor::MariaDb => EngineError::refused(
+                4166,
+                "HY000",
+                "The used command is not allowed because the MariaDB server or client has disabled the local infile capability",
+            ),
+            Flavor::MySql => EngineError::refused(
+                3948,
+                "42000",
+                "Loading local data is disabled; this must be enabled on both the client and server sides",
+            ),
+        }
     }
 
     async fn answer_diagnostics(&mut self, text: &[u8]) -> Result<bool, EngineError> {

@@ -61,6 +61,8 @@ pub struct Outcome {
     pub last_insert_id: u64,
     /// Rows passed on.
     pub rows: u64,
+    /// Results that came whole.
+    pub results: u32,
     /// Bytes passed on.
     pub bytes: u64,
     /// The reply was read and not passed on: the statement has to be sent again.
@@ -69,6 +71,14 @@ pub struct Outcome {
     pub error: Option<u16>,
     /// Session state the server said has changed.
     pub changes: Changes,
+}
+
+impl Outcome {
+    /// Whether the server could not read the text, and so did nothing.
+    #[must_use]
+    pub const fn is_syntax_error(&self) -> bool {
+        matches!(self.error, Some(1064)) && self.results == 0
+    }
 }
 
 /// A reply that was cut short.
@@ -384,6 +394,7 @@ impl Relaying {
         let outcome = &mut self.outcome;
         outcome.status = ok.status;
         outcome.warnings = ok.warnings;
+        outcome.results = outcome.results.saturating_add(1);
         outcome.row_count = if rows { -1 } else { i64::try_from(ok.affected_rows).unwrap_or(i64::MAX) };
         if ok.last_insert_id != 0 {
             outcome.last_insert_id = ok.last_insert_id;

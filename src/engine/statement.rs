@@ -384,6 +384,9 @@ impl Session {
 
     fn fold_pins(&mut self, statement: &Statement, outcome: &Outcome) {
         let before = self.pins;
+        if statement.effects.contains(Effects::UNREADABLE) && outcome.is_syntax_error() {
+            return;
+        }
         // What a routine names may not be all it did; a SET or USE does what its text says.
         let unexplained = match statement.kind {
             _ if assigns(statement) => false,
@@ -400,6 +403,11 @@ impl Session {
         for reason in self.pins.since(before).iter() {
             self.worker.metrics.pins.increment(reason);
         }
+        let mut held = self.pins;
+        held.end(PinReason::Warnings);
+        if !held.is_empty() && !outcome.status.has(StatusFlags::IN_TRANS) {
+            self.worker.metrics.statements_pinned.increment();
+        }
     }
 }
 
@@ -413,7 +421,7 @@ fn assigns(statement: &Statement) -> bool {
 
 /// Effects with which a statement may have to be answered here, not by a server.
 fn needs_care(effects: Effects) -> bool {
-    effects.intersects(Effects::KILL | Effects::DIAGNOSTICS)
+    effects.intersects(Effects::KILL | Effects::DIAGNOSTICS | Effects::LOAD_LOCAL)
 }
 
 /// Whether the client's command has been read whole: it can then be sent again.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::backend::Flavor;
 use crate::engine::changes::Changes;
 use crate::engine::error::EngineError;
 use crate::engine::relay::Outcome;
@@ -72,6 +73,10 @@ impl Session {
             if assignment.target != Target::Session {
                 continue;
             }
+            let name = match self.flavor() {
+                Flavor::MariaDb if !reported(&name) => name_on_mariadb(name),
+                Flavor::MariaDb | Flavor::MySql => name,
+            };
             // Pins also where it is reported, as MariaDB does.
             if is_uncarried(&name) {
                 self.pin(PinReason::SessionVariable);
@@ -100,6 +105,15 @@ impl Session {
         let changes = Changes { variables: read.collect(), ..Changes::default() };
         self.take_in(&changes);
         Ok(())
+    }
+}
+
+/// What MariaDB calls the variables of `SET TRANSACTION`; the names of MySQL came with MariaDB 11.1.
+fn name_on_mariadb(name: String) -> String {
+    match &*name {
+        "transaction_isolation" => "tx_isolation".to_owned(),
+        "transaction_read_only" => "tx_read_only".to_owned(),
+        _ => name,
     }
 }
 

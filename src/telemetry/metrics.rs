@@ -48,6 +48,8 @@ pub struct WorkerMetrics {
     pub pool_wait: Histogram,
     /// Sessions that became bound to their server connection.
     pub pins: Counters<PinReason, { PinReason::COUNT }>,
+    /// Statements outside transactions that left their session bound.
+    pub statements_pinned: Counter,
     /// What each digest did.
     pub digests: DigestTable,
 }
@@ -70,6 +72,7 @@ impl WorkerMetrics {
             combined: Counter::default(),
             pool_wait: Histogram::default(),
             pins: Counters::default(),
+            statements_pinned: Counter::default(),
             digests: DigestTable::new(base),
         }
     }
@@ -197,6 +200,11 @@ pub(super) const WORKER: &[Declared<WorkerMetrics>] = &[
         "dazzle_pins",
         "Sessions that became bound to their server connection",
         by::<_, PinReason>(|m| m.pins.cells()),
+    ),
+    metric(
+        "dazzle_statements_pinned",
+        "Statements outside transactions that left their session bound to its server connection",
+        Read::Counter(|m| m.statements_pinned.get()),
     ),
     metric(
         "dazzle_digests_overflowed",

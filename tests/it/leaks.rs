@@ -114,6 +114,41 @@ async fn client(proxy: &Proxy) -> Conn {
 }
 
 both! {
+    async fn the_characteristics_of_a_sessions_transactions_go_where_it_goes(server) {
+        let proxy = Setup::new(server).pool("size_max: 1").start().await;
+        let (mut one, mut other) = (proxy.login().connect().await, proxy.login().connect().await);
+        let seen = "SHOW VARIABLES LIKE 't%isolation'";
+        let before = one.query(seen).await.packets;
+        for sql in ["SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET SESSION TRANSACTION READ ONLY"] {
+            one.ok(sql).await;
+            assert_eq!(other.query(seen).await.packets, before);
+        }
+        assert_ne!(one.query(seen).await.packets, before);
+        assert_eq!(one.query("CREATE TABLE mysql.it_never (a INT)").await.error(), Some(1792));
+        assert_eq!(proxy.metric("dazzle_pins_total", ""), 0.0);
+    }
+
+    async fn a_text_that_the_server_cannot_read_leaves_nothing_behind(server) {
+        let proxy = Setup::new(server).start().await;
+        let mut conn = proxy.login().connect().await;
+        // What the mysql shell asks for when it connects.
+        for _ in 0..3 {
+            conn.query("select $$").await;
+            conn.query("SELECT 'a").await;
+        }
+        assert_eq!(proxy.metric("dazzle_pins_total", "unknown"), 0.0);
+        assert_eq!(proxy.metric("dazzle_statements_pinned_total", ""), 0.0);
+        // Here something may have been done before it came to that.
+        conn.query("SET @a = 1; SELECT 'a").await;
+        let counted = [("dazzle_pins_total", "unknown"), ("dazzle_statements_pinned_total", "")];
+        let counted = counted.map(|(name, labels)| proxy.metric(name, labels));
+        // MySQL reads on before it runs the first statement.
+        let ran = conn.value("SELECT @a IS NOT NULL").await == "1";
+        assert_eq!(counted, [f64::from(ran), f64::from(ran)]);
+    }
+}
+
+both! {
     async fn what_one_sets_another_never_sees(server) {
         let proxy = narrow(server).await;
         let mut b = client(&proxy).await;
