@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use dazzle::config::ConfigFile;
-use dazzle::lab::{Account, Flavor, Lab, LabOptions};
+use dazzle::lab::{Account, Flavor, Lab, LabOptions, ROOT_PASSWORD};
 use dazzle::server;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -56,7 +56,7 @@ async fn play(flavor: Flavor) -> Fallible<()> {
         format!(
             "listeners: [{{address: '{proxy}'}}, {{address: '{}'}}]\n\
              clusters: {{main: {{primary: '{}', pool: {{size_max: {POOL_SIZE_MAX}}}}}}}\n\
-             users: {{{USER}: {{password: '{PASSWORD}'}}}}\n\
+             users: {{{USER}: {{password: '{PASSWORD}'}}, root: {{password: '{ROOT_PASSWORD}'}}}}\n\
              limits: {{packet_bytes_max: 1GiB}}\n\
              admin: {{http: '{admin}'}}\n\
              process: {{drain_timeout: 0s}}\n\
@@ -85,7 +85,7 @@ async fn play(flavor: Flavor) -> Fallible<()> {
     writeln!(out, "PROXY_PORT={}", proxy.port())?;
     writeln!(out, "PROXY_SOCKET={}", socket.display())?;
     writeln!(out, "ADMIN={admin}")?;
-    writeln!(out, "DB_USER={USER}\nDB_PASSWORD='{PASSWORD}'\nREADY=yes")?;
+    writeln!(out, "DB_USER={USER}\nDB_PASSWORD='{PASSWORD}'\nROOT_PASSWORD={ROOT_PASSWORD}\nREADY=yes")?;
     out.flush()?;
     drop(out);
     // A signal ends the proxy, and then the stage too.

@@ -1,6 +1,9 @@
 // MariaDB Connector/J: one program, run direct and through the proxy; what it prints must be the same.
 
+import java.io.InputStream;
 import java.math.BigDecimal;
+import java.net.URI;
+import java.nio.file.*;
 import java.sql.*;
 import java.util.*;
 
@@ -18,6 +21,17 @@ public class Battery {
 
     static void show(String name, Object value) {
         System.out.println((name + ": " + value).replace("\n", " "));
+    }
+
+    // Begins a feature. Through the proxy, the metrics of this moment are kept beside its name.
+    static void section(String name) throws Exception {
+        System.out.println("== " + name);
+        String marks = System.getenv("MARKS");
+        if (marks == null) return;
+        try (InputStream metrics = URI.create("http://" + System.getenv("ADMIN") + "/metrics").toURL().openStream()) {
+            String text = "== " + name + "\n" + new String(metrics.readAllBytes());
+            Files.writeString(Path.of(marks), text, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+        }
     }
 
     static void attempt(String name, Action action) {
@@ -79,6 +93,7 @@ public class Battery {
 
     static void battery(String mode, String options) throws Exception {
         Connection c = connect(SCHEMA, options);
+        section(mode.equals("text") ? "types" : "prepared");
         update(c, "DROP TABLE IF EXISTS t");
         update(c, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(50), price DECIMAL(20,6), seen DATETIME(6),"
             + " day DATE, span TIME(3), raw BLOB, big BIGINT UNSIGNED, ratio DOUBLE, small FLOAT, kind ENUM('a','b'), doc JSON,"
@@ -110,6 +125,7 @@ public class Battery {
         attempt(mode + " text", () -> { try (Statement s = c.createStatement()) { return rows(s.executeQuery("SELECT * FROM t WHERE id <= 2")); } });
         attempt(mode + " same", () -> update(c, "UPDATE t SET name = name"));
         attempt(mode + " changed", () -> { try (Connection o = connect(SCHEMA, options + "&useAffectedRows=true")) { return update(o, "UPDATE t SET name = name"); } });
+        section("transactions");
         attempt(mode + " transaction", () -> {
             c.setAutoCommit(false);
             update(c, "INSERT INTO t (name) VALUES ('tx')");
@@ -129,8 +145,10 @@ public class Battery {
             return level + " " + c.getTransactionIsolation();
         });
         attempt(mode + " read only", () -> { c.setReadOnly(true); boolean was = c.isReadOnly(); c.setReadOnly(false); return was; });
+        section("session state");
         attempt(mode + " schema", () -> { c.setCatalog("information_schema"); String was = c.getCatalog(); c.setCatalog(SCHEMA); return was + c.getCatalog(); });
         attempt(mode + " metadata", () -> { DatabaseMetaData m = c.getMetaData(); return rows(m.getTables(SCHEMA, null, "%", null)) + rows(m.getPrimaryKeys(SCHEMA, null, "t")); });
+        section("prepared");
         attempt(mode + " again", () -> {
             StringBuilder all = new StringBuilder();
             try (PreparedStatement s = c.prepareStatement("SELECT id, name FROM t WHERE id > ? ORDER BY id LIMIT 1")) {
@@ -142,6 +160,7 @@ public class Battery {
             }
             return all;
         });
+        section("results");
         attempt(mode + " stream", () -> {
             try (Statement s = c.createStatement()) {
                 s.setFetchSize(10);
@@ -164,14 +183,44 @@ public class Battery {
         });
         attempt(mode + " multi", () -> { try (Connection o = connect(SCHEMA, options + "&allowMultiQueries=true"); Statement s = o.createStatement()) { return results(s, s.execute("SELECT 1; UPDATE t SET tiny = 9; SELECT 'x' AS b")); } });
         attempt(mode + " goes on", () -> query(c, "SELECT 1"));
+        section("session state");
         attempt(mode + " state", () -> { update(c, "SET @a = 4, SESSION sql_mode = 'ANSI_QUOTES'"); return query(c, "SELECT @a, \"id\" FROM t LIMIT 1"); });
+        section("diagnostics");
         for (String sql : new String[] {"SELEC 1", "SELECT * FROM missing", "INSERT INTO t (id) VALUES (1)", "SELECT nope FROM t", "SELECT 1; SELECT 2",
             "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='own', MYSQL_ERRNO=3999"}) {
             attempt(mode + " error", () -> { try (PreparedStatement s = c.prepareStatement(sql)) { return s.execute(); } });
         }
+        attempt(mode + " query timeout", () -> {
+            try (Statement s = c.createStatement()) {
+                s.setQueryTimeout(1);
+                return rows(s.executeQuery("SELECT SLEEP(5) AS slept"));
+            }
+        });
+        attempt(mode + " after the timeout", () -> query(c, "SELECT 'alive' AS a"));
+        section("results");
         attempt(mode + " large", () -> { byte[] big = new byte[17 << 20]; Arrays.fill(big, (byte) 97); return query(c, "SELECT LENGTH(?) AS n", (Object) big); });
         attempt(mode + " valid", () -> c.isValid(2));
         attempt(mode + " abort", () -> { c.close(); return c.isClosed(); });
+    }
+
+    // What a pool does for each request: take a connection, see that it lives, begin, work, commit, give it back.
+    static void pools(String options) throws Exception {
+        Connection text = connect(SCHEMA, options), prepared = connect(SCHEMA, options + "&useServerPrepStmts=true");
+        section("request cycle");
+        for (int n = 0; n < 40; n++) {
+            Connection c = n % 2 == 0 ? text : prepared;
+            if (!c.isValid(1)) throw new SQLException("not valid");
+            query(c, "SELECT name FROM t WHERE id = ?", n);
+            c.setAutoCommit(false);
+            try (PreparedStatement s = c.prepareStatement("INSERT INTO t (name) VALUES (?)")) {
+                s.setString(1, "cycle " + n);
+                s.executeUpdate();
+            }
+            c.commit();
+            c.setAutoCommit(true);
+        }
+        text.close();
+        prepared.close();
     }
 
     public static void main(String[] args) throws Exception {
@@ -182,9 +231,12 @@ public class Battery {
             show("no schema", query(c, "SELECT DATABASE() AS d"));
         }
         String plain = "allowPublicKeyRetrieval=true";
+        section("connect");
+        for (int n = 0; n < 10; n++) connect(SCHEMA, plain).close();
         battery("text", plain + "&useServerPrepStmts=false");
         battery("prepared", plain + "&useServerPrepStmts=true");
-        for (String options : new String[] {tls, plain + "&sessionVariables=group_concat_max_len=7",
+        section("login");
+        for (String options : new String[] {tls, plain + "&useCompression=true", tls + "&useCompression=true", plain + "&sessionVariables=group_concat_max_len=7",
             plain + "&rewriteBatchedStatements=true", plain + "&connectionCollation=utf8mb4_bin", plain + "&useBulkStmts=true"}) {
             attempt(options, () -> { try (Connection c = connect(SCHEMA, options)) { return query(c, "SELECT @@group_concat_max_len g, REPEAT('a', 1000)"); } });
         }
@@ -198,6 +250,8 @@ public class Battery {
             for (Connection c : all) c.close();
             return sum;
         });
+        pools(plain);
+        section("end");
         try (Connection c = connect("", plain)) {
             update(c, "DROP DATABASE " + SCHEMA);
         }

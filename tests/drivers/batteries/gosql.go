@@ -5,6 +5,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -32,6 +34,27 @@ func open(changes func(*mysql.Config)) *sql.DB {
 
 func show(name string, values ...interface{}) {
 	fmt.Printf("%s: %q\n", name, fmt.Sprintf("%v", values))
+}
+
+// section begins a feature. Through the proxy, the metrics of this moment are kept beside its name.
+func section(name string) {
+	fmt.Printf("== %s\n", name)
+	marks := os.Getenv("MARKS")
+	if marks == "" {
+		return
+	}
+	answer, err := http.Get("http://" + os.Getenv("ADMIN") + "/metrics")
+	if err != nil {
+		panic(err)
+	}
+	defer answer.Body.Close()
+	file, err := os.OpenFile(marks, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		panic(err)
+	}
+	defer file.Close()
+	fmt.Fprintf(file, "== %s\n", name)
+	io.Copy(file, answer.Body)
 }
 
 // failure prints what an application can tell errors apart by.
@@ -233,23 +256,54 @@ func connecting() {
 	})
 }
 
+func cycle(db *sql.DB, n int) {
+	var name sql.NullString
+	db.QueryRow("SELECT name FROM t WHERE id = ?", n).Scan(&name)
+	tx, err := db.Begin()
+	if err != nil {
+		show("begin", failure(err))
+		return
+	}
+	tx.Exec("INSERT INTO t (name) VALUES (?)", "cycle")
+	if err := tx.Commit(); err != nil {
+		show("commit", failure(err))
+	}
+}
+
 func main() {
 	mysql.SetLogger(silent{})
 	first := open(func(c *mysql.Config) { c.DBName = "" })
 	exec("drop", first, "DROP DATABASE IF EXISTS "+schema)
 	exec("create", first, "CREATE DATABASE "+schema+" CHARACTER SET utf8mb4")
 	first.Close()
+	section("connect")
+	for n := 0; n < 10; n++ {
+		one := open(nil)
+		show("ping", failure(one.Ping()))
+		one.Close()
+	}
 	db := open(nil)
 	db.SetMaxOpenConns(20)
+	section("types")
 	types(db)
+	section("transactions")
 	transactions(db)
+	section("prepared")
 	statements(db)
+	section("results")
 	results()
+	section("diagnostics")
 	for _, text := range []string{"SELEC 1", "SELECT * FROM missing", "INSERT INTO t (id) VALUES (1)", "USE missing",
 		"SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='own', MYSQL_ERRNO=3999"} {
 		exec("error", db, text)
 	}
+	section("login")
 	connecting()
+	section("request cycle")
+	for n := 0; n < 40; n++ {
+		cycle(db, n)
+	}
+	section("end")
 	exec("drop", db, "DROP DATABASE "+schema)
 	db.Close()
 }

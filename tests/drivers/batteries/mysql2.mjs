@@ -1,19 +1,11 @@
 // mysql2 for Node: one program, run direct and through the proxy; what it prints must be the same.
 
-import { createRequire } from "node:module";
-import { inspect } from "node:util";
+import { CONNECTS, CYCLES, login as account, require, section, show } from "./battery.mjs";
 
-const mysql = createRequire(process.env.NODE_MODULES + "/")("mysql2/promise");
+const mysql = require("mysql2/promise");
 const SCHEMA = "drivers_mysql2";
-const login = {
-  jsonStrings: true,
-  host: "127.0.0.1", port: Number(process.env.PORT), user: process.env.DB_USER,
-  password: process.env.DB_PASSWORD, supportBigNumbers: true, timezone: "Z",
-};
+const login = { ...account, jsonStrings: true, supportBigNumbers: true, timezone: "Z" };
 const connect = (changes = {}) => mysql.createConnection({ ...login, database: SCHEMA, ...changes });
-const plain = (value) => JSON.parse(JSON.stringify(value, (_, v) => (typeof v === "bigint" ? `${v}n` : v)) ?? "null");
-const show = (name, value) =>
-  console.log(`${name}: ${inspect(plain(value), { depth: 9, breakLength: Infinity, compact: true, maxArrayLength: 300, maxStringLength: 300 })}`);
 const attempt = async (name, action) => {
   try {
     show(name, await action());
@@ -36,6 +28,10 @@ show("change user", await query(root, "SELECT DATABASE() d"));
 await attempt("change user wrong", () => root.changeUser({ user: login.user, password: "wrong" }));
 root.destroy();
 
+await section("connect");
+for (let n = 0; n < CONNECTS; n++) await (await connect()).end();
+
+await section("types");
 const c = await connect();
 await query(c, `CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(50), price DECIMAL(20,6), seen DATETIME(6),
   day DATE, span TIME(3), raw BLOB, big BIGINT UNSIGNED, ratio DOUBLE, small FLOAT, flag BIT(9), kind ENUM('a','b'), doc JSON, year YEAR)`);
@@ -52,9 +48,11 @@ await attempt("rows array", () => query(c, { sql: "SELECT id, name FROM t", rows
 await attempt("update same", () => query(c, "UPDATE t SET name = 'x' WHERE name = 'x'"));
 const changed = await connect({ flags: ["-FOUND_ROWS"] });
 await attempt("update changed", () => query(changed, "UPDATE t SET name = 'x' WHERE name = 'x'"));
+await section("diagnostics");
 await attempt("warning", () => query(c, "SELECT CAST('12x' AS SIGNED) n"));
 await attempt("show warnings", () => query(c, "SHOW WARNINGS"));
 
+await section("prepared");
 // Prepared statements: many, again, of other types, in error, after a schema change.
 for (const value of [1, "1", 1.5, null, true, Buffer.from("ab"), new Date(Date.UTC(2020, 0, 1)), 2 ** 53]) {
   await attempt(`parameter ${value}`, () => execute(c, "SELECT ? AS p, ? + 1 AS q", [value, 2]));
@@ -71,7 +69,7 @@ for (let n = 0; n < 100; n++) await execute(c, `SELECT ${n} + ? AS s`, [n]);
 const [[{ s }]] = await c.execute("SELECT 50 + ? AS s", [1]);
 show("hundred statements", s);
 
-// Transactions.
+await section("transactions");
 await c.beginTransaction();
 await execute(c, "INSERT INTO t (name) VALUES (?)", ["tx"]);
 await attempt("inside", () => query(c, "SELECT COUNT(*) n FROM t WHERE name = 'tx'"));
@@ -122,7 +120,7 @@ show("pool", await Promise.all(Array.from({ length: 60 }, async (_, n) => (await
 await pool.end();
 await attempt("ping", () => c.ping());
 
-// Connecting, errors.
+await section("login");
 for (const sql of ["SELEC 1", "SELECT * FROM missing", "INSERT INTO t (id) VALUES (1)", "USE missing", "CALL missing()",
   "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='own', MYSQL_ERRNO=3999"]) await attempt(sql, () => query(c, sql));
 await attempt("unknown schema", () => connect({ database: "drivers_missing" }));
@@ -140,5 +138,17 @@ await over("socket", { socketPath: process.env.SOCKET });
 await over("compressed", { compress: true });
 await over("compressed tls", { compress: true, ssl: { rejectUnauthorized: false } });
 await over("latin1", { charset: "latin1_swedish_ci" });
+const cycling = mysql.createPool({ ...login, database: SCHEMA, connectionLimit: 3 });
+await section("request cycle");
+for (let n = 0; n < CYCLES; n++) {
+  await cycling.query("SELECT name FROM t WHERE id = ?", [n]);
+  const one = await cycling.getConnection();
+  await one.beginTransaction();
+  await one.execute("INSERT INTO t (name) VALUES (?)", [`cycle ${n}`]);
+  await one.commit();
+  one.release();
+}
+await section("end");
+await cycling.end();
 await query(other, `DROP DATABASE ${SCHEMA}`);
 for (const one of [c, other, multi, changed]) await one.end();

@@ -13,6 +13,16 @@ function show($name, $value)
     echo $name, ': ', str_replace("\n", ' ', var_export($value, true)), "\n";
 }
 
+// Begins a feature. Through the proxy, the metrics of this moment are kept beside its name.
+function section($name)
+{
+    echo "== $name\n";
+    if ($marks = getenv('MARKS')) {
+        $metrics = file_get_contents('http://' . getenv('ADMIN') . '/metrics');
+        file_put_contents($marks, "== $name\n$metrics", FILE_APPEND);
+    }
+}
+
 function attempt($name, $action)
 {
     try {
@@ -47,6 +57,11 @@ $root = pdo([], null);
 $root->exec('DROP DATABASE IF EXISTS ' . SCHEMA);
 $root->exec('CREATE DATABASE ' . SCHEMA . ' CHARACTER SET utf8mb4');
 attempt('no schema', fn () => $root->query('SELECT DATABASE()')->fetchAll());
+section('connect');
+for ($n = 0; $n < 10; $n++) {
+    pdo();
+}
+section('types');
 pdo()->exec("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(50), price DECIMAL(20,6), seen DATETIME(6),
     day DATE, span TIME(3), raw BLOB, big BIGINT UNSIGNED, ratio DOUBLE, small FLOAT, flag BIT(9), kind ENUM('a','b'),
     doc JSON, year YEAR)");
@@ -56,6 +71,7 @@ $insert = 'INSERT INTO t (name, price, seen, day, span, raw, big, ratio, small, 
     implode(',', array_fill(0, 13, '?')) . ')';
 
 foreach (['emulated' => true, 'prepared' => false] as $mode => $emulate) {
+    section($emulate ? 'types' : 'prepared');
     $c = pdo([PDO::ATTR_EMULATE_PREPARES => $emulate]);
     show("$mode server", explode('-', $c->getAttribute(PDO::ATTR_SERVER_VERSION))[0]);
     attempt("$mode insert", function () use ($c, $insert, $values) {
@@ -75,6 +91,7 @@ foreach (['emulated' => true, 'prepared' => false] as $mode => $emulate) {
         $s->execute(['a' => 'x', 'b' => 4]);
         return $s->fetchAll(PDO::FETCH_NUM);
     });
+    section('transactions');
     attempt("$mode transaction", function () use ($c) {
         $c->beginTransaction();
         $c->exec("UPDATE t SET name = 'tx'");
@@ -89,6 +106,7 @@ foreach (['emulated' => true, 'prepared' => false] as $mode => $emulate) {
         $c->setAttribute(PDO::ATTR_AUTOCOMMIT, 1);
         return $c->query("SELECT COUNT(*), @@autocommit FROM t WHERE name = 'auto'")->fetchAll(PDO::FETCH_NUM);
     });
+    section('results');
     attempt("$mode results", function () use ($c) {
         $c->exec('DROP PROCEDURE IF EXISTS two');
         $c->exec("CREATE PROCEDURE two(IN a INT) BEGIN SELECT a; SELECT a + 1 AS b, 'y' AS c; END");
@@ -108,10 +126,12 @@ foreach (['emulated' => true, 'prepared' => false] as $mode => $emulate) {
         } while ($s->nextRowset());
         return $all;
     });
+    section('diagnostics');
     foreach (['SELEC 1', 'SELECT * FROM missing', 'INSERT INTO t (id) VALUES (1)', 'USE missing', 'SELECT nope FROM t',
         "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='own', MYSQL_ERRNO=3999"] as $sql) {
         attempt("$mode error", fn () => $c->prepare($sql)->execute());
     }
+    section('session state');
     attempt("$mode state", function () use ($c) {
         $c->exec("SET @a = 5, SESSION sql_mode = 'ANSI_QUOTES'");
         return $c->query('SELECT @a, "id", @@sql_mode FROM t LIMIT 1')->fetchAll(PDO::FETCH_NUM);
@@ -121,6 +141,7 @@ foreach (['emulated' => true, 'prepared' => false] as $mode => $emulate) {
         return $c->query('SHOW WARNINGS')->fetchAll(PDO::FETCH_NUM);
     });
 }
+section('results');
 attempt('found rows', fn () => pdo([PDO::MYSQL_ATTR_FOUND_ROWS => true])->exec('UPDATE t SET name = name'));
 attempt('changed rows', fn () => pdo()->exec('UPDATE t SET name = name'));
 attempt('unbuffered', function () {
@@ -140,6 +161,7 @@ attempt('persistent', function () {
     }
     return $all;
 });
+section('login');
 attempt('init command', fn () => pdo([PDO::MYSQL_ATTR_INIT_COMMAND => "SET time_zone = '+02:00'"])->query('SELECT @@time_zone')->fetchColumn());
 attempt('tls', fn () => pdo([PDO::MYSQL_ATTR_SSL_VERIFY_SERVER_CERT => false, PDO::MYSQL_ATTR_SSL_CIPHER => 'DEFAULT'])->query('SELECT 1')->fetchAll());
 attempt('compressed', fn () => strlen(pdo([PDO::MYSQL_ATTR_COMPRESS => true])->query("SELECT REPEAT('z', 300000)")->fetchColumn()));
@@ -149,11 +171,13 @@ attempt('unknown user', fn () => new PDO("mysql:host=127.0.0.1;port=$port", 'nob
 attempt('socket', fn () => (new PDO('mysql:unix_socket=' . getenv('SOCKET'), $user, $password))->query('SELECT 1')->fetchAll());
 
 // mysqli
+section('types');
 $m = new mysqli('127.0.0.1', $user, $password, SCHEMA, $port);
 show('mysqli', [$m->character_set_name(), $m->protocol_version]);
 attempt('set_charset', fn () => [$m->set_charset('utf8mb4'), $m->query("SELECT @@collation_connection, '🦓'")->fetch_all()]);
 attempt('fields', fn () => array_map(fn ($f) => (array) $f, $m->query('SELECT * FROM t LIMIT 1')->fetch_fields()));
 attempt('affected', fn () => [$m->query("UPDATE t SET kind = 'a'"), $m->affected_rows, $m->info, $m->insert_id, $m->warning_count]);
+section('prepared');
 attempt('bind', function () use ($m) {
     $s = $m->prepare('SELECT id, name, price, seen, raw FROM t WHERE id > ? AND name <> ? ORDER BY id LIMIT 3');
     [$id, $name] = [0, 'nothing'];
@@ -186,6 +210,7 @@ attempt('long data', function () use ($m) {
     $s->execute();
     return $s->get_result()->fetch_all();
 });
+section('results');
 attempt('multi_query', function () use ($m) {
     $m->multi_query('SELECT 1; SELECT * FROM missing; SELECT 2');
     $all = [];
@@ -195,6 +220,7 @@ attempt('multi_query', function () use ($m) {
     return $all;
 });
 attempt('again', fn () => $m->query('SELECT 1; SELECT 2'));
+section('session state');
 attempt('change_user', fn () => [$m->change_user($user, $password, SCHEMA), $m->query('SELECT DATABASE(), @a')->fetch_all()]);
 attempt('select_db', fn () => [$m->select_db('information_schema'), $m->query('SELECT DATABASE()')->fetch_all(), $m->select_db('missing')]);
 attempt('ping', fn () => [$m->ping(), $m->query('SELECT 1')->fetch_all()]);
@@ -209,4 +235,13 @@ attempt('async', function () use ($m) {
     return $m->reap_async_query()->fetch_all();
 });
 attempt('wrong', fn () => new mysqli('127.0.0.1', $user, 'wrong', SCHEMA, $port));
+section('request cycle');
+for ($n = 0; $n < 40; $n++) {
+    $c = pdo([PDO::ATTR_EMULATE_PREPARES => $n % 2 == 0]);
+    $c->prepare('SELECT name FROM t WHERE id = ?')->execute([$n]);
+    $c->beginTransaction();
+    $c->prepare('INSERT INTO t (name) VALUES (?)')->execute(["cycle $n"]);
+    $c->commit();
+}
+section('end');
 $root->exec('DROP DATABASE ' . SCHEMA);

@@ -2,34 +2,19 @@
 
 import datetime
 import decimal
-import os
-import warnings
 
 import pymysql
 from pymysql.constants import CLIENT
 from pymysql.cursors import SSCursor
 
+from battery import CONNECTS, CYCLES, HOST, PASSWORD, PORT, SOCKET, USER, attempt, section, show
+
 SCHEMA = "drivers_pymysql"
-LOGIN = dict(
-    host="127.0.0.1", port=int(os.environ["PORT"]), user=os.environ["DB_USER"],
-    password=os.environ["DB_PASSWORD"], charset="utf8mb4",
-)
-warnings.simplefilter("ignore")
+LOGIN = dict(host=HOST, port=PORT, user=USER, password=PASSWORD, charset="utf8mb4")
 
 
 def connect(**changes):
     return pymysql.connect(**{**LOGIN, "database": SCHEMA, **changes})
-
-
-def show(name, value):
-    print(f"{name}: {value!r}")
-
-
-def attempt(name, action):
-    try:
-        show(name, action())
-    except pymysql.err.MySQLError as error:
-        show(name, (type(error).__name__, error.args))
 
 
 def rows(connection, sql, args=None):
@@ -46,6 +31,11 @@ with pymysql.connect(**LOGIN) as root:
     root.select_db(SCHEMA)
     show("schema", rows(root, "SELECT DATABASE()"))
 
+section("connect")
+for _ in range(CONNECTS):
+    connect().close()
+
+section("types")
 c = connect()
 show("server", c.get_server_info().split("-")[0])
 rows(c, """CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(50), price DECIMAL(20,6),
@@ -82,7 +72,7 @@ c.rollback()
 show("rolled back", rows(c, "SELECT COUNT(*) FROM t"))
 c.commit()
 
-# Transactions.
+section("transactions")
 c.begin()
 rows(c, "INSERT INTO t (name) VALUES ('tx')")
 rows(c, "SAVEPOINT s1")
@@ -102,7 +92,7 @@ c.close()
 c = connect(autocommit=True)
 show("closed in transaction", rows(c, "SELECT name FROM t WHERE id=1"))
 
-# Session state across statements.
+section("session state")
 rows(c, "SET @a = 5, @b := 'x'")
 show("user variables", rows(c, "SELECT @a, @b"))
 rows(c, "SET SESSION sql_mode='ANSI_QUOTES', time_zone='+03:00', group_concat_max_len=5")
@@ -124,7 +114,7 @@ attempt("locked", lambda: rows(c, "SELECT * FROM mysql.user"))
 rows(c, "UNLOCK TABLES")
 c.close()
 
-# Warnings and errors.
+section("diagnostics")
 c = connect(autocommit=True)
 show("warnings", (rows(c, "SELECT CAST('12x' AS SIGNED), 1/0"), c.show_warnings()))
 # With a table: MariaDB keeps the warnings of the statement before over one without, as long as nobody
@@ -142,7 +132,7 @@ for sql in ("SELEC 1", "SELECT * FROM missing", "SELECT nope FROM t", "INSERT IN
     show("errors", c.show_warnings())
 show("alive", rows(c, "SELECT 1"))
 
-# Procedures and more than one result.
+section("results")
 rows(c, "CREATE PROCEDURE two(IN a INT, OUT b INT) BEGIN SELECT a, 'x'; SELECT id FROM t WHERE id <= a; SET b = a * 2; END")
 with c.cursor() as cursor:
     show("callproc", cursor.callproc("two", (2, 0)))
@@ -168,7 +158,7 @@ attempt("multi refused", lambda: rows(c, "SELECT 1; SELECT 2"))
 # Big results, streamed; abandoned ones; many columns; large values.
 s = connect(cursorclass=SSCursor)
 with s.cursor() as cursor:
-    cursor.execute("WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i+1 FROM n WHERE i < 999) SELECT a.i, REPEAT('x', 100) FROM n a JOIN n b ON b.i <= 50")
+    cursor.execute("WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i+1 FROM n WHERE i < 999) SELECT a.i, REPEAT('x', 100) FROM n a JOIN n b ON b.i <= 10")
     total = sum(i for i, _ in cursor)
     show("streamed", total)
     cursor.execute("WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i+1 FROM n WHERE i < 999) SELECT i FROM n")
@@ -176,15 +166,15 @@ with s.cursor() as cursor:
     cursor.close()
 show("after abandoned", rows(s, "SELECT 1"))
 with connect() as l:
-    size = 20 << 20
-    show("large", rows(l, "SELECT LENGTH(%s), SHA2(%s, 256)", ("y" * size, "z")))
+    size = 17 << 20
+    show("large", rows(l, "SELECT LENGTH(%s) AS n, SHA2(%s, 256) AS s", ("y" * size, "z")))
     show("large back", len(rows(l, "SELECT REPEAT('a', %s)", (size,))[3][0][0]))
 with c.cursor() as cursor:
     cursor.execute("SELECT " + ",".join(f"{n} AS c{n}" for n in range(1000)))
     show("wide", sum(cursor.fetchone()))
 show("empty", rows(c, "SELECT * FROM t WHERE 1=0")[3])
 
-# Character sets.
+section("character sets")
 for charset in ("latin1", "utf8mb4", "gbk", "cp1251"):
     with connect(charset=charset) as l:
         show(charset, rows(l, "SELECT @@character_set_client, @@character_set_results, @@collation_connection, %s, HEX('z')", ("a",)))
@@ -195,7 +185,7 @@ l.set_character_set("utf8mb4", "utf8mb4_bin")
 show("set names", rows(l, "SELECT @@collation_connection, '🦓'"))
 l.close()
 
-# Connecting.
+section("login")
 attempt("unknown schema", lambda: connect(database="drivers_missing"))
 attempt("wrong password", lambda: connect(password="wrong"))
 attempt("no password", lambda: connect(password=""))
@@ -204,7 +194,7 @@ attempt("tls", lambda: rows(connect(ssl={"check_hostname": False, "verify_mode":
 t = connect(ssl={"check_hostname": False, "verify_mode": None})
 show("tls on", t._secure)
 t.close()
-attempt("socket", lambda: rows(connect(unix_socket=os.environ["SOCKET"]), "SELECT 1"))
+attempt("socket", lambda: rows(connect(unix_socket=SOCKET), "SELECT 1"))
 show("ping", c.ping(reconnect=False))
 attempt("kill", lambda: c.kill(c.thread_id()))
 attempt("killed", lambda: rows(c, "SELECT 1"))
@@ -214,4 +204,13 @@ show("many", [rows(m, "SELECT %s", (n,))[3][0][0] for n, m in enumerate(many)])
 for m in many:
     m.close()
 attempt("closed", lambda: rows(m, "SELECT 1"))
+
+section("request cycle")
+for n in range(CYCLES):
+    one = connect()
+    rows(one, "SELECT name FROM t WHERE id = %s", (n,))
+    rows(one, "INSERT INTO t (name) VALUES (%s)", (f"cycle {n}",))
+    one.commit()
+    one.close()
+section("end")
 rows(c, f"DROP DATABASE {SCHEMA}")
