@@ -63,6 +63,12 @@ impl OrderKey {
         Self { weight: Some(weight), collation: Some(collation), ..self }
     }
 
+    fn each_column(&mut self, each: &mut dyn FnMut(&mut usize)) {
+        each(&mut self.column);
+        let others = [&mut self.weight, &mut self.collation, &mut self.number];
+        others.into_iter().flatten().for_each(each);
+    }
+
     /// The same with the column of its numeric value.
     #[must_use]
     pub const fn number(self, number: usize) -> Self {
@@ -203,11 +209,59 @@ pub enum Operator {
     GreaterOrEqual,
 }
 
+impl Fold {
+    fn each_column(&mut self, each: &mut dyn FnMut(&mut usize)) {
+        match self {
+            Self::Count { column }
+            | Self::Sum { column }
+            | Self::Bits { column, .. }
+            | Self::CountDistinct { column } => each(column),
+            Self::Average { column, sum, count } => [column, sum, count].into_iter().for_each(each),
+            Self::Min { key } | Self::Max { key } => key.each_column(each),
+            Self::SumDistinct { column, value } => [column, value].into_iter().for_each(each),
+            Self::AverageDistinct { column, sum, value } => [column, sum, value].into_iter().for_each(each),
+        }
+    }
+}
+
+impl Condition {
+    fn each_column(&mut self, each: &mut dyn FnMut(&mut usize)) {
+        match self {
+            Self::Compare { left, right, .. } => {
+                for operand in [left, right] {
+                    if let Operand::Column(column) = operand {
+                        each(column);
+                    }
+                }
+            }
+            Self::IsNull(column) => each(column),
+            Self::Not(condition) => condition.each_column(each),
+            Self::And(conditions) | Self::Or(conditions) => {
+                conditions.iter_mut().for_each(|condition| condition.each_column(each));
+            }
+        }
+    }
+}
+
 impl MergePlan {
     /// Rows of all sources one after the other.
     #[must_use]
     pub fn concatenate(shown: usize) -> Self {
         Self { shown, ..Self::default() }
+    }
+
+    /// Calls `each` for every number of a column in it: whoever makes a plan before the number of columns
+    /// is known moves the hidden ones behind the others so.
+    pub fn each_column(&mut self, each: &mut dyn FnMut(&mut usize)) {
+        for key in self.input.iter_mut().chain(&mut self.sort) {
+            key.each_column(each);
+        }
+        for fold in self.grouping.iter_mut().flat_map(|grouping| &mut grouping.folds) {
+            fold.each_column(each);
+        }
+        if let Some(having) = &mut self.having {
+            having.each_column(each);
+        }
     }
 
     /// Whether rows are passed on as they come.

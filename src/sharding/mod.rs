@@ -7,6 +7,7 @@ mod difference;
 mod file;
 mod key;
 mod placement;
+mod planner;
 mod rules;
 mod segments;
 mod sequence;
@@ -21,6 +22,10 @@ pub use key::{
 pub use placement::{
     Algorithm, CELLS_MAX, Every, Gene, Hash, HashFunction, Interval, Legacy, List, Located, Outcomes,
     Placement, PlacementId, Range, Span, Step, Unplaced,
+};
+pub use planner::{
+    Action, ColumnProblem, Fanout, HIDDEN, MergeSpec, Plan, ReadFrom, Reason, Refusal, Request, Scatter, Sql,
+    plan,
 };
 pub use rules::{
     CrossShard, KeyColumn, PlacedTable, Policies, ScatterRead, ScatterWrite, Shard, ShardId, ShardingRules,

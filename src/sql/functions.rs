@@ -10,6 +10,12 @@ pub(super) struct Call {
     pub(super) writes: bool,
 }
 
+/// Whether a server has a function of this name (upper case) built in, so that no stored one is meant.
+#[must_use]
+pub fn is_builtin_function(name: &str) -> bool {
+    NAMES.binary_search(&name).is_ok()
+}
+
 /// What a call of `name` (upper case) does; `arguments`: it has some.
 pub(super) fn call(name: &str, arguments: bool) -> Call {
     let (effects, writes) = match name {

@@ -38,6 +38,7 @@ pub use assignment::{Assignment, Target, set_assignments};
 pub use charset::ClientCharset;
 pub use digest::{Fingerprint, fingerprint, fingerprint_keyed, normalize};
 pub use effects::Effects;
+pub use functions::is_builtin_function;
 pub use kind::{Access, Kind, ShowKind};
 pub use literal::{Literal, LiteralKind, LiteralSpan, literal, literals};
 pub use mode::{Grammar, LexMode, Server};

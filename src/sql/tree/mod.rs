@@ -16,6 +16,7 @@ mod reserved;
 mod select;
 mod span;
 mod tokens;
+mod walk;
 mod write;
 mod writes;
 
@@ -31,6 +32,7 @@ pub use query::{
     QueryId, Select, SetArm, SetOp, SortKey, TableId, TableKind, TableRef, With,
 };
 pub use span::{ColumnName, Span, TableName};
+pub use walk::Child;
 pub use write::{Assignment, Delete, Insert, Source, Update, ValuesRow};
 
 /// A statement as a tree.

@@ -1,0 +1,495 @@
+//! GROUP BY, aggregates and DISTINCT over several slots.
+//!
+//! Groups that a key decides are whole in their slot and pushed down as they are. Others are asked for in
+//! parts, sorted by their keys, and folded here.
+
+use crate::merge::{BitOperation, Condition, Fold, Grouping, Operand, Operator, OrderKey};
+use crate::sharding::planner::Refusal;
+use crate::sharding::planner::block::{Role, Statement};
+use crate::sharding::planner::features::is_aggregate;
+use crate::sharding::planner::names::{KeyRef, same_name};
+use crate::sharding::planner::pushdown::{Pushdown, decides};
+use crate::sharding::planner::scatter::{Column, Columns};
+use crate::sql::tree::{
+    Call, Child, CompareOp, Constant, Direction, ExprId, ExprKind, ItemKind, Polarity, Query, Select, Span,
+    Truth,
+};
+
+/// The columns and the merge of a SELECT over several slots.
+pub(super) fn plan<'s, 'a>(
+    statement: &'s Statement<'a>,
+    query: &Query,
+    select: &'s Select,
+    pushdown: &Pushdown,
+) -> Result<Columns<'s, 'a>, Refusal> {
+    if select.calc_found_rows.is_some() {
+        return Err(Refusal::Shape { what: "SQL_CALC_FOUND_ROWS" });
+    }
+    let mut columns = Columns::new(statement, Some(select))?;
+    if is_plain(statement, select, pushdown) {
+        if let Some(order) = &query.order {
+            if select.distinct.is_some() && columns.shown().is_none() {
+                return Err(Refusal::Shape { what: "SELECT DISTINCT * with ORDER BY" });
+            }
+            for key in &order.keys {
+                let key = columns.sorted(*key)?;
+                columns.plan.input.extend(key);
+            }
+        }
+        if select.distinct.is_none() || columns.hidden() == 0 {
+            columns.limit(query.limit)?;
+            return Ok(columns);
+        }
+        columns = Columns::new(statement, Some(select))?;
+    }
+    if statement.features.window {
+        return Err(Refusal::Shape { what: "a window function" });
+    }
+    if select.distinct.is_some() {
+        return distinct(columns, query, select);
+    }
+    Groups::new(columns, query, select)?.plan()
+}
+
+/// Whether the rows of the slots together are the rows of the result: what is grouped, made distinct or
+/// numbered is so within one slot.
+pub(super) fn is_plain(statement: &Statement<'_>, select: &Select, pushdown: &Pushdown) -> bool {
+    let block = statement.instances[pushdown.driver].block;
+    let local = |keys: &[ExprId]| {
+        let keys: Vec<KeyRef> = keys.iter().filter_map(|key| statement.key_ref(block, *key)).collect();
+        decides(statement, pushdown.driver, &keys)
+    };
+    if let Some(group) = &select.group {
+        let keys: Vec<ExprId> = group.keys.iter().map(|key| key.expr).collect();
+        // A column that is called like another's alias might be that one.
+        let named = keys.iter().all(|key| !alias_of_another(statement, select, *key));
+        if group.rollup || !named || !local(&keys) {
+            return false;
+        }
+    } else if aggregates(statement, select) {
+        return false;
+    }
+    let windows = statement.tree.exprs().iter().filter_map(|expr| match &expr.kind {
+        ExprKind::Call(call) => call.over.as_ref(),
+        _ => None,
+    });
+    for window in windows {
+        if window.named || !local(&window.partition) {
+            return false;
+        }
+    }
+    if select.distinct.is_some() {
+        let items: Vec<ExprId> = select
+            .items
+            .iter()
+            .filter_map(|item| match item.kind {
+                ItemKind::Expr(expr, _) => Some(expr),
+                ItemKind::Star | ItemKind::TableStar(_) => None,
+            })
+            .collect();
+        let star = select.items.iter().any(|item| item.kind == ItemKind::Star);
+        return star || local(&items);
+    }
+    true
+}
+
+fn alias_of_another(statement: &Statement<'_>, select: &Select, key: ExprId) -> bool {
+    Columns::new(statement, Some(select)).map_or(true, |columns| columns.hides_an_alias(key))
+}
+
+/// Whether a SELECT without GROUP BY makes one row of all.
+fn aggregates(statement: &Statement<'_>, select: &Select) -> bool {
+    let items = select.items.iter().filter_map(|item| match item.kind {
+        ItemKind::Expr(expr, _) => Some(expr),
+        ItemKind::Star | ItemKind::TableStar(_) => None,
+    });
+    let having = select.having.map(|(_, having)| having);
+    items.chain(having).any(|expr| has_aggregate(statement, expr)) || {
+        let order =
+            statement.blocks.iter().find(|block| block.role == Role::Top).and_then(|block| block.query);
+        let order = order.and_then(|query| statement.tree.query(query).order.as_ref());
+        order.is_some_and(|order| order.keys.iter().any(|key| has_aggregate(statement, key.expr)))
+    }
+}
+
+fn has_aggregate(statement: &Statement<'_>, id: ExprId) -> bool {
+    let expr = statement.tree.expr(id);
+    if is_aggregate(expr) {
+        return true;
+    }
+    let mut found = false;
+    expr.each_child(&mut |child| {
+        if let Child::Expr(inner) = child {
+            found |= has_aggregate(statement, inner);
+        }
+    });
+    found
+}
+
+/// SELECT DISTINCT: rows in the order of all their columns, each kept once.
+fn distinct<'s, 'a>(
+    mut columns: Columns<'s, 'a>,
+    query: &Query,
+    select: &Select,
+) -> Result<Columns<'s, 'a>, Refusal> {
+    if select.group.is_some() || select.having.is_some() || columns.shown().is_none() {
+        return Err(Refusal::Shape { what: "SELECT DISTINCT of * or of groups" });
+    }
+    if aggregates(columns.statement, select) {
+        return Err(Refusal::Shape { what: "SELECT DISTINCT of an aggregate" });
+    }
+    let mut order = Vec::new();
+    for (at, item) in select.items.iter().enumerate() {
+        let ItemKind::Expr(expr, _) = item.kind else { continue };
+        let text = columns.text_of(expr)?;
+        let key = columns.key(&Column { number: at, text });
+        columns.plan.input.push(key);
+        order.push((at + 1).to_string());
+    }
+    let mut sort = Vec::new();
+    for key in query.order.iter().flat_map(|order| &*order.keys) {
+        let (at, _) = columns
+            .item_of(key.expr, true)?
+            .ok_or(Refusal::Shape { what: "SELECT DISTINCT sorted by something else" })?;
+        sort.push(OrderKey { descending: key.direction == Direction::Descending, ..columns.plan.input[at] });
+    }
+    columns.plan.sort = sort;
+    columns.plan.grouping = Some(Grouping { keys: select.items.len(), implicit: false, folds: Vec::new() });
+    if let Some(order) = &query.order {
+        columns.edits.cut(order.span);
+    }
+    columns.edits.replace(select.span.after(), format!(" ORDER BY {}", order.join(", ")));
+    columns.limit_here(query.limit)?;
+    Ok(columns)
+}
+
+/// A SELECT whose groups are folded here.
+struct Groups<'q, 's, 'a> {
+    columns: Columns<'s, 'a>,
+    query: &'q Query,
+    select: &'s Select,
+    /// Expressions of the keys, and their columns.
+    keys: Vec<(ExprId, Column)>,
+    folds: Vec<Fold>,
+    /// What the DISTINCT aggregates count.
+    argument: Option<Vec<u8>>,
+    /// Aggregates that have a column: text, what they are sorted by.
+    known: Vec<(Vec<u8>, OrderKey)>,
+}
+
+impl<'q, 's, 'a> Groups<'q, 's, 'a> {
+    fn new(columns: Columns<'s, 'a>, query: &'q Query, select: &'s Select) -> Result<Self, Refusal> {
+        if columns.shown().is_none() {
+            return Err(Refusal::Shape { what: "* of groups" });
+        }
+        if select.group.as_ref().is_some_and(|group| group.rollup) {
+            return Err(Refusal::Shape { what: "WITH ROLLUP" });
+        }
+        Ok(Self {
+            columns,
+            query,
+            select,
+            keys: Vec::new(),
+            folds: Vec::new(),
+            argument: None,
+            known: Vec::new(),
+        })
+    }
+
+    fn plan(mut self) -> Result<Columns<'s, 'a>, Refusal> {
+        self.group_keys()?;
+        for (at, item) in self.select.items.iter().enumerate() {
+            if let ItemKind::Expr(expr, alias) = item.kind {
+                self.item(at, expr, alias.is_none().then_some(item.span))?;
+            }
+        }
+        if let Some((word, having)) = self.select.having {
+            let condition = self.condition(having)?;
+            self.columns.plan.having = Some(condition);
+            let end = self.columns.statement.tree.expr(having).span.end;
+            self.columns.edits.cut(Span::new(word.start, end));
+            self.columns.unbind(&[having]);
+        }
+        self.order()?;
+        self.clauses()?;
+        let implicit = self.select.group.is_none();
+        let keys = self.keys.len();
+        self.columns.plan.grouping = Some(Grouping { keys, implicit, folds: self.folds });
+        self.columns.limit_here(self.query.limit)?;
+        Ok(self.columns)
+    }
+
+    fn group_keys(&mut self) -> Result<(), Refusal> {
+        let select = self.select;
+        for key in select.group.iter().flat_map(|group| &*group.keys) {
+            let number = matches!(self.columns.statement.tree.expr(key.expr).kind, ExprKind::Constant(_));
+            let item = self.columns.item_of(key.expr, false)?;
+            let column = matches!(self.columns.statement.tree.expr(key.expr).kind, ExprKind::Column(_));
+            if !number && !column {
+                return Err(Refusal::Shape { what: "GROUP BY an expression that is no column" });
+            }
+            if self.columns.hides_an_alias(key.expr) {
+                return Err(Refusal::Shape { what: "GROUP BY an alias" });
+            }
+            let expr = item.map_or(key.expr, |(_, expr)| expr);
+            let text = self.columns.text_of(expr)?;
+            let number = item.map_or_else(|| self.columns.hide(text.clone()), |(at, _)| at);
+            let column = Column { number, text };
+            let order = self.columns.key(&column);
+            self.columns.plan.input.push(order);
+            self.keys.push((expr, column));
+        }
+        Ok(())
+    }
+
+    /// Which key of the group an expression is.
+    fn key_of(&self, id: ExprId) -> Option<usize> {
+        let (tree, text) = (self.columns.statement.tree, self.columns.statement.text());
+        self.keys.iter().position(|(key, _)| {
+            *key == id
+                || match (&tree.expr(*key).kind, &tree.expr(id).kind) {
+                    (ExprKind::Column(one), ExprKind::Column(other)) => {
+                        let tables = match (one.table, other.table) {
+                            (Some(one), Some(other)) => same_name(&one.name(text), &other.name(text)),
+                            _ => true,
+                        };
+                        tables && same_name(&one.column.name(text), &other.column.name(text))
+                    }
+                    _ => false,
+                }
+        })
+    }
+
+    fn item(&mut self, at: usize, expr: ExprId, untitled: Option<Span>) -> Result<(), Refusal> {
+        let tree = self.columns.statement.tree;
+        let kind = &tree.expr(expr).kind;
+        if is_aggregate(tree.expr(expr))
+            && let ExprKind::Call(call) = kind
+        {
+            return self.aggregate(call, expr, Some((at, untitled))).map(|_| ());
+        }
+        if self.key_of(expr).is_some() || matches!(kind, ExprKind::Constant(_)) {
+            return Ok(());
+        }
+        let what = match has_aggregate(self.columns.statement, expr) {
+            true => "an expression of aggregates",
+            false => "a column that is not grouped by",
+        };
+        Err(Refusal::Shape { what })
+    }
+
+    /// The column of an aggregate: the one that the client sees, or a hidden one.
+    fn aggregate(
+        &mut self,
+        call: &Call,
+        id: ExprId,
+        shown: Option<(usize, Option<Span>)>,
+    ) -> Result<OrderKey, Refusal> {
+        let own = self.columns.text_of(id)?;
+        if shown.is_none()
+            && let Some((_, key)) = self.known.iter().find(|(text, _)| text.eq_ignore_ascii_case(&own))
+        {
+            return Ok(*key);
+        }
+        let name = call.name.as_deref().unwrap_or_default();
+        let argument = match &*call.arguments {
+            [] => Vec::new(),
+            [only] => self.columns.text_of(*only)?,
+            _ => return Err(Refusal::Shape { what: "an aggregate of several columns" }),
+        };
+        // MIN and MAX of different values are those of all.
+        let distinct = call.is_distinct() && !matches!(name, "MIN" | "MAX");
+        let of = |function: &str| [function.as_bytes(), b"(", &argument, b")"].concat();
+        let text = if distinct { of(name) } else { own.clone() };
+        let column = match shown {
+            Some((at, untitled)) => {
+                if distinct {
+                    self.undistinct(id, &text, untitled)?;
+                }
+                at
+            }
+            None => self.columns.hide(text.clone()),
+        };
+        if distinct {
+            self.distinct_argument(&argument)?;
+        }
+        let mut key = OrderKey::ascending(column);
+        let fold = match (name, distinct) {
+            ("COUNT", false) => Fold::Count { column },
+            ("SUM", false) => Fold::Sum { column },
+            ("AVG", false) => {
+                let (sum, count) = (self.columns.hide(of("SUM")), self.columns.hide(of("COUNT")));
+                Fold::Average { column, sum, count }
+            }
+            ("MIN" | "MAX", _) => {
+                key = self.columns.key(&Column { number: column, text });
+                if name == "MIN" { Fold::Min { key } } else { Fold::Max { key } }
+            }
+            ("BIT_AND", false) => Fold::Bits { operation: BitOperation::And, column },
+            ("BIT_OR", false) => Fold::Bits { operation: BitOperation::Or, column },
+            ("BIT_XOR", false) => Fold::Bits { operation: BitOperation::Xor, column },
+            ("COUNT", true) => Fold::CountDistinct { column },
+            ("SUM", true) => Fold::SumDistinct { column, value: self.columns.hide(argument) },
+            ("AVG", true) => {
+                let (sum, value) = (self.columns.hide(of("SUM")), self.columns.hide(argument));
+                Fold::AverageDistinct { column, sum, value }
+            }
+            _ => return Err(Refusal::Shape { what: "this aggregate" }),
+        };
+        self.folds.push(fold);
+        self.known.push((own, key));
+        Ok(key)
+    }
+
+    /// Takes DISTINCT from an aggregate that the client sees.
+    fn undistinct(&mut self, id: ExprId, text: &[u8], untitled: Option<Span>) -> Result<(), Refusal> {
+        let statement = self.columns.statement;
+        let span = statement.tree.expr(id).span;
+        if statement.names().touch(span) {
+            return Err(Refusal::Shape { what: "an aggregate with the logical database's name in it" });
+        }
+        self.columns.edits.replace(span, text);
+        if let Some(item) = untitled {
+            self.columns.edits.replace(item.after(), statement.title(item)?);
+        }
+        Ok(())
+    }
+
+    fn distinct_argument(&mut self, argument: &[u8]) -> Result<(), Refusal> {
+        match &self.argument {
+            None => self.argument = Some(argument.to_vec()),
+            Some(known) if known.eq_ignore_ascii_case(argument) => {}
+            Some(_) => return Err(Refusal::Shape { what: "DISTINCT aggregates of several arguments" }),
+        }
+        Ok(())
+    }
+
+    /// ORDER BY and GROUP BY of what the slots are sent.
+    fn clauses(&mut self) -> Result<(), Refusal> {
+        let mut sorted: Vec<Vec<u8>> = self.keys.iter().map(|(_, column)| column.text.clone()).collect();
+        let mut text = Vec::new();
+        if let Some(argument) = self.argument.take() {
+            let number = self.columns.hide(argument.clone());
+            let key = self.columns.key(&Column { number, text: argument.clone() });
+            self.columns.plan.input.push(key);
+            text.extend_from_slice(if self.select.group.is_some() { b", " } else { b" GROUP BY " });
+            text.extend_from_slice(&argument);
+            sorted.push(argument);
+        }
+        if !sorted.is_empty() {
+            text.extend_from_slice(b" ORDER BY ");
+            text.extend_from_slice(&sorted.join(&b", "[..]));
+        }
+        let tree = self.columns.statement.tree;
+        let end = match (&self.select.group, self.select.filter, self.select.from) {
+            (Some(group), _, _) => group.span.after(),
+            (None, Some(filter), _) => tree.expr(filter).span.after(),
+            (None, None, Some(from)) => tree.table(from).span.after(),
+            (None, None, None) => return Err(Refusal::Shape { what: "an aggregate of no table" }),
+        };
+        if let Some(order) = &self.query.order {
+            self.columns.edits.cut(order.span);
+        }
+        if let (Some(group), false) = (&self.select.group, sorted.is_empty())
+            && group.keys.iter().any(|key| key.direction != Direction::Unsaid)
+        {
+            return Err(Refusal::Shape { what: "GROUP BY with a direction" });
+        }
+        self.columns.edits.replace(end, text);
+        Ok(())
+    }
+
+    fn order(&mut self) -> Result<(), Refusal> {
+        for key in self.query.order.iter().flat_map(|order| &*order.keys) {
+            let tree = self.columns.statement.tree;
+            if matches!(tree.expr(key.expr).kind, ExprKind::Constant(Constant::Null)) {
+                continue;
+            }
+            let expr = self.columns.item_of(key.expr, true)?.map_or(key.expr, |(_, expr)| expr);
+            let sorted = self.value(expr)?;
+            let descending = key.direction == Direction::Descending;
+            self.columns.plan.sort.push(OrderKey { descending, ..sorted });
+        }
+        Ok(())
+    }
+
+    /// A key of the group or an aggregate, as something to sort by.
+    fn value(&mut self, id: ExprId) -> Result<OrderKey, Refusal> {
+        if let Some(at) = self.key_of(id) {
+            return Ok(self.columns.plan.input[at]);
+        }
+        let expr = self.columns.statement.tree.expr(id);
+        match &expr.kind {
+            ExprKind::Call(call) if is_aggregate(expr) => self.aggregate(call, id, None),
+            _ => Err(Refusal::Shape { what: "groups sorted by an expression" }),
+        }
+    }
+
+    /// HAVING.
+    fn condition(&mut self, id: ExprId) -> Result<Condition, Refusal> {
+        let tree = self.columns.statement.tree;
+        match &tree.expr(id).kind {
+            ExprKind::And(list) => Ok(Condition::And(self.conditions(list)?)),
+            ExprKind::Or(list) => Ok(Condition::Or(self.conditions(list)?)),
+            ExprKind::Not(inner) => Ok(Condition::Not(Box::new(self.condition(*inner)?))),
+            ExprKind::Compare(op, left, right) => self.comparison(*op, *left, *right),
+            ExprKind::Between([operand, low, high], polarity) => {
+                let low = self.comparison(CompareOp::GreaterOrEqual, *operand, *low)?;
+                let high = self.comparison(CompareOp::LessOrEqual, *operand, *high)?;
+                let both = Condition::And(vec![low, high]);
+                Ok(match polarity {
+                    Polarity::Plain => both,
+                    Polarity::Negated => Condition::Not(Box::new(both)),
+                })
+            }
+            ExprKind::Is(operand, Truth::Null, polarity) => {
+                let Operand::Column(column) = self.operand(*operand)? else {
+                    return Err(Refusal::Shape { what: "this HAVING" });
+                };
+                let null = Condition::IsNull(column);
+                Ok(match polarity {
+                    Polarity::Plain => null,
+                    Polarity::Negated => Condition::Not(Box::new(null)),
+                })
+            }
+            _ => Err(Refusal::Shape { what: "this HAVING" }),
+        }
+    }
+
+    fn conditions(&mut self, list: &[ExprId]) -> Result<Vec<Condition>, Refusal> {
+        list.iter().map(|one| self.condition(*one)).collect()
+    }
+
+    fn comparison(&mut self, op: CompareOp, left: ExprId, right: ExprId) -> Result<Condition, Refusal> {
+        let operator = match op {
+            CompareOp::Equal => Operator::Equal,
+            CompareOp::NotEqual => Operator::NotEqual,
+            CompareOp::Less => Operator::Less,
+            CompareOp::LessOrEqual => Operator::LessOrEqual,
+            CompareOp::Greater => Operator::Greater,
+            CompareOp::GreaterOrEqual => Operator::GreaterOrEqual,
+            CompareOp::NullSafeEqual => return Err(Refusal::Shape { what: "<=> in HAVING" }),
+        };
+        Ok(Condition::Compare { left: self.operand(left)?, operator, right: self.operand(right)? })
+    }
+
+    fn operand(&mut self, id: ExprId) -> Result<Operand, Refusal> {
+        let statement = self.columns.statement;
+        if let ExprKind::Constant(Constant::Number { value }) = statement.tree.expr(id).kind {
+            let text = String::from_utf8_lossy(value.of(statement.text())).into_owned();
+            let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+            return if plain {
+                Ok(Operand::Number(text))
+            } else {
+                Err(Refusal::Shape { what: "this HAVING" })
+            };
+        }
+        let expr = self.columns.item_of(id, true)?.map_or(id, |(_, expr)| expr);
+        let numeric = matches!(&statement.tree.expr(expr).kind, ExprKind::Call(call)
+            if matches!(call.name.as_deref(), Some("COUNT" | "SUM" | "AVG")));
+        if !numeric {
+            return Err(Refusal::Shape { what: "HAVING of something else than COUNT, SUM or AVG" });
+        }
+        Ok(Operand::Column(self.value(expr)?.column))
+    }
+}
