@@ -13,6 +13,9 @@ use crate::sql::tree::{
     Tree,
 };
 
+/// Tables of one statement: the servers join 61, and proofs take the cube of their number.
+const INSTANCES_MAX: usize = 64;
+
 /// All that is known of a statement.
 pub(super) struct Statement<'a> {
     pub(super) rules: &'a ShardingRules,
@@ -355,6 +358,9 @@ impl<'a> Statement<'a> {
                 return Ok(());
             }
         };
+        if self.instances.len() == INSTANCES_MAX {
+            return Err(Refusal::Unparsed { why: "a statement of so many tables" });
+        }
         self.blocks[block].instances.push(self.instances.len());
         self.instances.push(Instance { kind, name, block, node: id });
         Ok(())

@@ -80,6 +80,7 @@ pub(super) fn rules(policies: Policies) -> ShardingRules {
     ShardingRules {
         name: "waimai".into(),
         revision: 1,
+        owners: Vec::new(),
         policies,
         shards: ["north", "south"].map(|name| Shard { name: name.into(), cluster: name.into() }).into(),
         slots: slots.collect(),
