@@ -28,6 +28,9 @@ pub struct PreparedKey {
     pub text: Arc<[u8]>,
     /// [`crate::backend::SessionImage::key`] at the time of the PREPARE.
     pub image: u128,
+    /// Types that executions bind to parameters whose types the text leaves open, on servers where the first
+    /// execution settles them; empty before it, and where none is open.
+    pub types: Arc<[u8]>,
 }
 
 /// A statement as the server knows it.
@@ -61,6 +64,13 @@ impl PreparedStatements {
         let statement = self.statements.get_mut(key)?;
         statement.used = self.clock;
         Some(statement)
+    }
+
+    /// A statement whose open parameters have been settled by no execution yet is executed as `key`.
+    pub fn settle(&mut self, key: &PreparedKey) -> Option<&mut ServerStatement> {
+        let unsettled = PreparedKey { types: Arc::default(), ..key.clone() };
+        let statement = self.statements.remove(&unsettled)?;
+        Some(self.statements.entry(key.clone()).or_insert(statement))
     }
 
     /// Remembers a statement that was just prepared.
@@ -109,7 +119,11 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_statement_is_closed() {
-        let key = |n: usize| PreparedKey { text: format!("SELECT {n}").into_bytes().into(), image: 1 };
+        let key = |n: usize| PreparedKey {
+            text: format!("SELECT {n}").into_bytes().into(),
+            image: 1,
+            types: Arc::default(),
+        };
         let reply = |id| {
             let definitions = Arc::from([]);
             Arc::new(PrepareReply { id, parameters: 0, columns: 0, warnings: 0, definitions })

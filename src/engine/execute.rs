@@ -85,6 +85,9 @@ impl Session {
             reply_timeout: self.reply_timeout(),
             shared: false,
         };
+        if let Err(error) = self.note_types(id, header) {
+            return self.skip_command(header).await.and(Err(error));
+        }
         let sending = Sending { statement, pace: &facts.pace, relay, header, prepared: Some(id) };
         let outcome = self.send(sending, context).await?;
         if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {

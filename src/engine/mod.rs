@@ -23,6 +23,7 @@ mod snapshot;
 mod statement;
 mod streaming;
 mod tracker;
+mod typing;
 mod values;
 
 pub use crate::backend::SessionImage;

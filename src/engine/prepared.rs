@@ -11,6 +11,7 @@ use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::parameters::ParameterLayout;
 use crate::engine::session::Session;
+use crate::engine::typing::{bind_types, open_parameters};
 use crate::engine::values::asks_about_session;
 use crate::error::SqlError;
 use crate::sql::{Effects, Statement};
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) parameters: u16,
     /// The types the client bound last: executions that send none mean these.
     pub(crate) types: Option<Arc<[u8]>>,
+    /// Which parameters get their type from what is bound; empty if none does.
+    pub(crate) open: Box<[bool]>,
     /// Pieces of parameters wait on the bound connection.
     pub(crate) long_data: bool,
     /// A cursor is open on the bound connection.
@@ -72,6 +75,10 @@ impl Statements {
     }
 }
 
+fn malformed_execution() -> EngineError {
+    EngineError::refused(1835, "HY000", "Malformed communication packet.")
+}
+
 /// MySQL's error for an id that no statement has.
 pub(crate) fn unknown_statement(id: u32, flavor: Flavor, command: &str) -> EngineError {
     // MySQL looks the statement up in one place for all commands.
@@ -112,7 +119,7 @@ impl Session {
             facts.statement.effects.intersects(Effects::USES_USER_VARIABLE | Effects::ASSIGNS_USER_VARIABLE);
         // The type of a user variable is part of what its statement means.
         let means = if names_variables { image.key() } else { image.base_key() };
-        let key = PreparedKey { text, image: means };
+        let key = PreparedKey { text, image: means, types: Arc::default() };
         let mut attempt = 0;
         let reply = loop {
             let bound = self.is_bound() && !self.holds_for_diagnostics();
@@ -144,6 +151,7 @@ impl Session {
             image,
             parameters: reply.parameters,
             types: None,
+            open: open_parameters(&reply, self.flavor()),
             long_data: false,
             cursor: false,
             stand_in: None,
@@ -205,6 +213,9 @@ impl Session {
         if let Some(known) = lease.prepared.find(statement.server_key()) {
             return Ok(known.reply.id);
         }
+        if let Some(known) = lease.prepared.settle(statement.server_key()) {
+            return Ok(known.reply.id);
+        }
         // The text means what it meant when the client prepared it.
         let now = Arc::clone(lease.image());
         let then = match statement.image.key() == now.key() {
@@ -220,7 +231,26 @@ impl Session {
     /// The server's id of the statement, if `conn` has it prepared.
     pub(crate) fn prepared_on(&self, id: u32, conn: &mut BackendConn) -> Option<u32> {
         let statement = self.statements.as_ref()?.known.get(&id)?;
-        conn.prepared.find(&statement.key).map(|known| known.reply.id)
+        conn.prepared.find(statement.server_key()).map(|known| known.reply.id)
+    }
+
+    /// Takes note of the types that the execution at the front of the client's input binds.
+    pub(crate) fn note_types(&mut self, id: u32, header: Header) -> Result<(), EngineError> {
+        let attributes = self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
+        let statements = self.statements.as_mut();
+        let Some(statement) = statements.and_then(|statements| statements.known.get_mut(&id)) else {
+            return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_execute"));
+        };
+        let input = self.client.stream.input.filled();
+        let payload = &input[HEADER_BYTES..(HEADER_BYTES + header.length).min(input.len())];
+        let (Some(flags), Some(parameters)) = (payload.get(5), payload.get(10..)) else {
+            return Err(malformed_execution());
+        };
+        let layout = ParameterLayout::find(parameters, statement.parameters, attributes, flags & 0x08 != 0);
+        if let Some(layout) = layout.map_err(|_| malformed_execution())? {
+            bind_types(statement, parameters, &layout, attributes);
+        }
+        Ok(())
     }
 
     /// Writes the server's statement id into the command at the front of the client's input, and puts
@@ -243,17 +273,11 @@ impl Session {
         let payload = &mut input[HEADER_BYTES..end];
         payload[1..5].copy_from_slice(&server_id.to_le_bytes());
         let counted = payload[5] & 0x08 != 0;
-        let Ok(layout) = ParameterLayout::find(&payload[10..], statement.parameters, attributes, counted)
-        else {
-            return Err(EngineError::refused(1835, "HY000", "Malformed communication packet."));
-        };
+        let layout = ParameterLayout::find(&payload[10..], statement.parameters, attributes, counted)
+            .map_err(|_| malformed_execution())?;
         let Some(on_server) = conn.prepared.find(statement.server_key()) else { return Ok(None) };
         let Some(layout) = layout else { return Ok(None) };
-        if let Some(types) = layout.types {
-            let sent = &payload[10 + types.start..10 + types.end];
-            if statement.types.as_deref() != Some(sent) {
-                statement.types = Some(sent.into());
-            }
+        if layout.types.is_some() {
             on_server.types.clone_from(&statement.types);
             return Ok(None);
         }
@@ -280,12 +304,40 @@ impl Session {
         Ok(Some(bytes))
     }
 
+    /// The same among other sessions' executions of the statement, which may be sent or not: the types go
+    /// along in any case, and what the server remembers of them afterwards is not known.
+    pub(crate) fn address_shared(
+        &mut self,
+        conn: &mut BackendConn,
+        id: u32,
+        server_id: u32,
+        header: Header,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        self.forget_types(id, conn);
+        let instead = self.address_execution(conn, id, server_id, header);
+        self.forget_types(id, conn);
+        instead
+    }
+
+    fn forget_types(&self, id: u32, conn: &mut BackendConn) {
+        let statement = self.statements.as_ref().and_then(|statements| statements.known.get(&id));
+        if let Some(on_server) = statement.and_then(|statement| conn.prepared.find(statement.server_key())) {
+            on_server.types = None;
+        }
+    }
+
     /// After an execution: a cursor keeps the connection, long data has been used up.
     pub(crate) fn executed(&mut self, id: u32, status: StatusFlags) {
         let open = status.has(StatusFlags::CURSOR_EXISTS) && !status.has(StatusFlags::LAST_ROW_SENT);
+        let mut settled_otherwise = None;
         if let Some(statement) = self.statement(id) {
             statement.cursor = open;
-            statement.long_data = false;
+            let by_long_data = std::mem::take(&mut statement.long_data) && !statement.open.is_empty();
+            settled_otherwise = (by_long_data && !open).then(|| statement.key.clone());
+        }
+        // It was executed with types that its key does not tell.
+        if let (Some(key), Some(lease)) = (settled_otherwise, self.lease.as_mut()) {
+            lease.prepared.remove(&key);
         }
         self.update_statement_pins();
     }

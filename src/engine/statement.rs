@@ -216,8 +216,8 @@ impl Session {
         loop {
             let waited = self.acquire(context.started()).await?;
             context.leased(waited);
-            let instead = match self.ready(sending).await {
-                Ok(instead) => instead,
+            let server_id = match self.ready(sending).await {
+                Ok(server_id) => server_id,
                 // Nothing has been sent: any dead connection may be replaced.
                 Err(EngineError::Backend(error)) if !bound && !retried && error.retryable() => {
                     self.drop_lease();
@@ -232,6 +232,13 @@ impl Session {
             let others = match boarding.take() {
                 Some(boarding) => self.gather(boarding).await,
                 None => None,
+            };
+            let instead = match self.address(sending, server_id, others.is_some()) {
+                Ok(instead) => instead,
+                Err(error) => {
+                    self.keep_if_known();
+                    return Err(error);
+                }
             };
             let error = match self.exchange(sending, whole, instead, others).await {
                 Ok(outcome) if outcome.withheld => continue,
@@ -251,8 +258,9 @@ impl Session {
         }
     }
 
-    /// The last steps before the command can go: LAST_INSERT_ID(), the server's statement id.
-    async fn ready(&mut self, sending: &Sending<'_>) -> Result<Option<Vec<u8>>, EngineError> {
+    /// The last steps on the server before the command can go: LAST_INSERT_ID(), the statement prepared,
+    /// whose id there it gives.
+    async fn ready(&mut self, sending: &Sending<'_>) -> Result<Option<u32>, EngineError> {
         self.check_found_rows(sending.statement)?;
         self.adopt_insert_id(sending.statement, sending.prepared.is_some()).await?;
         if sending.statement.effects.intersects(NAMING) {
@@ -263,11 +271,27 @@ impl Session {
             };
             self.forget_remnants(sending.statement, &text).await?;
         }
-        let Some(id) = sending.prepared else { return self.substituted_text(sending) };
+        let Some(id) = sending.prepared else { return Ok(None) };
         self.choose_text(id, sending.statement)?;
-        let server_id = self.prepare_here(id).await?;
+        self.prepare_here(id).await.map(Some)
+    }
+
+    /// Addresses an execution to the server's statement, right before it is sent. What goes instead of the
+    /// client's own bytes, if they do not go.
+    fn address(
+        &mut self,
+        sending: &Sending<'_>,
+        server_id: Option<u32>,
+        shared: bool,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let (Some(id), Some(server_id)) = (sending.prepared, server_id) else {
+            return self.substituted_text(sending);
+        };
         let mut lease = self.lease.take().expect("acquired just before");
-        let instead = self.address_execution(&mut lease, id, server_id, sending.header);
+        let instead = match shared {
+            true => self.address_shared(&mut lease, id, server_id, sending.header),
+            false => self.address_execution(&mut lease, id, server_id, sending.header),
+        };
         self.lease = Some(lease);
         instead
     }

@@ -65,6 +65,7 @@ both! {
         for (n, mut conn) in conns.into_iter().enumerate() {
             clients.spawn(async move {
                 let prepared = conn.prepare("SELECT id, name FROM t WHERE id = ?").await.unwrap();
+                let typed = conn.prepare("SELECT ?, name FROM t WHERE id = 7").await.unwrap();
                 for step in 0..60 {
                     let id = 1 + (n * 7 + step) % 100;
                     let text = conn.value(&format!("SELECT name FROM t WHERE id = {id}")).await;
@@ -74,6 +75,13 @@ both! {
                     let reply = conn.execute_with(prepared, 0, &parameters, step % 3 == 0).await;
                     let row = &reply.packets[reply.packets.len() - 2];
                     assert!(row.ends_with(format!("name {id}").as_bytes()), "{id}: {row:?}");
+                    // Half of the sessions bind a number to the same statement, half a text; each told so once.
+                    let text = Parameter::text(format!("text {id}").as_bytes());
+                    let parameter = if n % 2 == 0 { Parameter::int(id as i64) } else { text };
+                    let value = parameter.value.clone().unwrap();
+                    let reply = conn.execute_with(typed, 0, &[parameter], step == 0).await;
+                    let row = &reply.packets[reply.packets.len() - 2];
+                    assert_eq!(row[2..], [&value, &b"\x06name 7"[..]].concat(), "session {n}");
                 }
                 conn.quit().await;
             });

@@ -18,6 +18,7 @@ mod grammar;
 mod keys;
 mod leaks;
 mod limits;
+mod parameter_types;
 mod process;
 mod rules;
 mod sessions;

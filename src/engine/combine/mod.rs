@@ -114,7 +114,7 @@ impl Session {
             // Only where the statement is prepared already; its id there is known only with the connection.
             let Some(conn) = lease.map(|lease| &mut **lease) else { return false };
             let Some(server_id) = self.prepared_on(id, conn) else { return false };
-            match self.address_execution(conn, id, server_id, sending.header) {
+            match self.address_shared(conn, id, server_id, sending.header) {
                 Ok(Some(instead)) => commands.extend_from_slice(&instead),
                 Ok(None) => commands.extend_from_slice(&self.client.stream.input.filled()[..whole]),
                 Err(_) => return false,

@@ -105,11 +105,13 @@ impl<L> Train<L> {
     /// any of those the first one goes alone.
     pub(crate) fn close_doors(&self) -> (Option<L>, Vec<u8>) {
         let mut state = self.state.lock();
-        let commands = std::mem::take(&mut state.commands);
-        state.phase = match state.phase {
-            Phase::Boarding if !commands.is_empty() => Phase::Departed { at: Instant::now(), turn: 0 },
-            _ => Phase::BrokenUp,
-        };
+        let mut commands = std::mem::take(&mut state.commands);
+        if state.phase == Phase::Boarding && !commands.is_empty() {
+            state.phase = Phase::Departed { at: Instant::now(), turn: 0 };
+        } else {
+            state.phase = Phase::BrokenUp;
+            commands.clear();
+        }
         (state.resting.take(), commands)
     }
 
@@ -323,6 +325,7 @@ mod tests {
         drop(board(&train, b"b"));
         assert_eq!(turn(&one), Poll::Ready(None));
         assert!(board(&train, b"c").is_none());
+        assert_eq!(train.close_doors(), (None, Vec::new()), "nobody reads their replies");
     }
 
     #[test]
