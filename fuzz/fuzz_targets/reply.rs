@@ -28,7 +28,7 @@ fn walk(kind: ReplyKind, bytes: &[u8], mut step: impl FnMut() -> usize, first: u
                 held.extend_from_slice(&bytes[fed..fed + n]);
                 fed += n;
             }
-            Event::ColumnsEnd => {
+            Event::Column | Event::ColumnsEnd => {
                 scanner.take_sequence();
             }
             Event::End { end, header, more } => {

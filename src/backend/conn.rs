@@ -359,6 +359,11 @@ impl BackendConn {
         frames
     }
 
+    /// The payload of a COM_QUERY of our own.
+    pub(crate) fn query_payload(&self, sql: &[u8]) -> Vec<u8> {
+        query(sql, self.capabilities)
+    }
+
     /// Bytes that were read from the server and not consumed.
     pub(crate) const fn input(&mut self) -> &mut Buffer {
         &mut self.stream.input

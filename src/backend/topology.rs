@@ -1,7 +1,7 @@
 //! Clusters, their backends and the pools towards them: an immutable tree, built from a configuration
 //! and swapped whole. What did not change is taken over from the tree before.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -137,8 +137,13 @@ pub struct Topology {
 
 impl Topology {
     /// Builds the tree of `config`, keeping backends and pools of `previous` that are still right.
-    /// Pools nobody needs any more are drained by [`Topology::retire`].
-    pub fn build(config: &Config, previous: Option<&Self>) -> Result<Self, TlsError> {
+    /// Pools nobody needs any more are drained by [`Topology::retire`]. Every user has a pool of its own
+    /// cluster, and one of each of `sharded`, which hold the rows of logical databases.
+    pub fn build(
+        config: &Config,
+        sharded: &BTreeSet<String>,
+        previous: Option<&Self>,
+    ) -> Result<Self, TlsError> {
         let mut topology = Self::default();
         for (name, settings) in &config.clusters {
             let old = previous.and_then(|topology| topology.clusters.get(name));
@@ -157,6 +162,11 @@ impl Topology {
         for user in config.users.keys() {
             if let Some(identity) = config.server_identity(user) {
                 topology.add_pool(&config.users[user].cluster, &identity, previous)?;
+            }
+            for cluster in sharded {
+                if let Some(identity) = config.server_identity_on(user, cluster) {
+                    topology.add_pool(cluster, &identity, previous)?;
+                }
             }
         }
         Ok(topology)
@@ -192,9 +202,9 @@ impl Topology {
             let limits: Vec<(UserSlot, UserLimits)> = config
                 .users
                 .iter()
-                .filter(|(name, user)| {
-                    user.cluster == key.cluster
-                        && config.server_identity(name).is_some_and(|identity| identity.user == key.user)
+                .filter(|(name, _)| {
+                    let identity = config.server_identity_on(name, &key.cluster);
+                    identity.is_some_and(|identity| identity.user == key.user)
                 })
                 .filter_map(|(name, user)| {
                     let limits = UserLimits { leases_max: user.leases_max, dedicated: user.dedicated };

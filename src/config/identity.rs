@@ -19,11 +19,17 @@ impl Config {
     /// unknown user, or where only a verifier is known, which a loaded configuration never has.
     #[must_use]
     pub fn server_identity(&self, name: &str) -> Option<ServerIdentity> {
+        self.server_identity_on(name, &self.users.get(name)?.cluster)
+    }
+
+    /// The same on a cluster that is not the user's own.
+    #[must_use]
+    pub fn server_identity_on(&self, name: &str, cluster: &str) -> Option<ServerIdentity> {
         let user = self.users.get(name)?;
         let (server_user, server_password) = if user.server_user.is_some() || user.server_password.is_some() {
             (&user.server_user, &user.server_password)
         } else {
-            let cluster = self.clusters.get(&user.cluster)?;
+            let cluster = self.clusters.get(cluster)?;
             (&cluster.server_user, &cluster.server_password)
         };
         let password = match (server_password, &user.password) {

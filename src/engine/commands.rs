@@ -45,11 +45,20 @@ impl Session {
     /// COM_INIT_DB: the server says whether the schema exists and may be used.
     pub async fn init_db(&mut self, schema: Vec<u8>) -> Result<(), EngineError> {
         let image = std::sync::Arc::new(self.state.image.with_schema(Some(&schema)));
-        self.acquire(Instant::now()).await?;
-        let lease = self.lease.as_mut().expect("acquired just before");
-        if let Err(error) = lease.enter_schema(&image).await {
-            self.keep_if_known();
-            return Err(error.into());
+        let left = std::sync::Arc::clone(&self.state.image);
+        if !self.change_place(&schema).await? {
+            let entered = match self.acquire(Instant::now()).await {
+                Ok(_) => {
+                    let lease = self.lease.as_mut().expect("acquired just before");
+                    lease.enter_schema(&image).await.map_err(EngineError::from)
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = entered {
+                self.keep_if_known();
+                self.stay(left);
+                return Err(error);
+            }
         }
         let shown = String::from_utf8_lossy(&schema);
         self.guard.schema(Some(std::sync::Arc::from(&*shown)));
@@ -104,9 +113,10 @@ impl Session {
     /// COM_FIELD_LIST, COM_PROCESS_INFO, COM_DEBUG.
     pub async fn pass_on(&mut self, command: &[u8], kind: ReplyKind) -> Result<(), EngineError> {
         self.acquire(Instant::now()).await?;
-        let reply_timeout = self.reply_timeout();
+        let (reply_timeout, renaming) = (self.reply_timeout(), self.renaming());
         let lease = self.lease.as_mut().expect("acquired just before");
-        let how = Relay { kind, infile: false, cursor: false, call: false, reply_timeout, shared: false };
+        let (infile, cursor, call, shared) = (false, false, false, false);
+        let how = Relay { kind, infile, cursor, call, reply_timeout, shared, renaming };
         lease.begin();
         let client = &mut self.client;
         let result = async {

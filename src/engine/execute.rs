@@ -9,6 +9,7 @@ use crate::engine::prepared::unknown_statement;
 use crate::engine::recall::too_late;
 use crate::engine::relay::{Relay, RelayError, relay};
 use crate::engine::session::Session;
+use crate::engine::sharded::{Routed, unroutable};
 use crate::engine::statement::{Sending, WHOLE_MAX, is_whole};
 use crate::engine::streaming::{stream_command, write_command};
 use crate::error::ProxyError;
@@ -54,9 +55,13 @@ impl Session {
         let Ok(Command::StmtExecute { statement: id, flags, .. }) = Command::parse(payload) else {
             return Err(EngineError::refused(1835, "HY000", "Malformed communication packet."));
         };
+        let elsewhere = self.is_prepared_elsewhere(id);
         let Some(prepared) = self.statement(id) else {
             return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_execute"));
         };
+        if elsewhere {
+            return Err(unroutable("a statement that was prepared in another database"));
+        }
         if let Some(error) = prepared.failed.take() {
             return Err(EngineError::Refused(error));
         }
@@ -77,6 +82,11 @@ impl Session {
         let Execution { id, cursor, facts, text } = execution;
         context.digest(facts.row);
         let statement = &facts.statement;
+        if self.place.is_some()
+            && Box::pin(self.route_execution(id, &facts, header, context)).await? == Routed::Done
+        {
+            return Ok(());
+        }
         let relay = Relay {
             kind: ReplyKind::Results,
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
@@ -84,6 +94,7 @@ impl Session {
             call: statement.effects.contains(Effects::CALLS_PROCEDURE),
             reply_timeout: self.reply_timeout(),
             shared: false,
+            renaming: self.renaming(),
         };
         if let Err(error) = self.note_types(id, header) {
             return self.skip_command(header).await.and(Err(error));
@@ -178,7 +189,7 @@ impl Session {
                 return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_fetch"));
             }
         };
-        let reply_timeout = self.reply_timeout();
+        let (reply_timeout, renaming) = (self.reply_timeout(), self.renaming());
         let server_id = self
             .lease
             .as_mut()
@@ -206,6 +217,7 @@ impl Session {
             call: false,
             reply_timeout,
             shared: false,
+            renaming,
         };
         let result = async {
             let mut packet = Vec::with_capacity(command.len() + HEADER_BYTES);

@@ -108,7 +108,7 @@ impl Session {
     }
 
     /// Frames a result set from payloads: column count, definitions, rows. The end is added.
-    fn frame_rows(&self, payloads: &crate::backend::ResultSet) -> Vec<u8> {
+    pub(crate) fn frame_rows(&self, payloads: &crate::backend::ResultSet) -> Vec<u8> {
         let (mut bytes, mut sequence) = (Vec::new(), 1);
         let deprecate_eof = self.client.capabilities.has(Capabilities::DEPRECATE_EOF);
         let mut put = |payload: &[u8]| sequence = frame(&mut bytes, sequence, payload);

@@ -26,6 +26,8 @@ pub(crate) struct Prepared {
     /// The session's image at the PREPARE: it decides what the text means.
     pub(crate) image: Arc<SessionImage>,
     pub(crate) parameters: u16,
+    /// The logical database that the session was in at the PREPARE.
+    pub(crate) database: Option<Box<str>>,
     /// The types the client bound last: executions that send none mean these.
     pub(crate) types: Option<Arc<[u8]>>,
     /// Which parameters get their type from what is bound; empty if none does.
@@ -79,6 +81,13 @@ fn malformed_execution() -> EngineError {
     EngineError::refused(1835, "HY000", "Malformed communication packet.")
 }
 
+/// What of an image a prepared text depends on: the type of a user variable is part of what its statement
+/// means.
+pub(crate) fn meaning(facts: &Facts, image: &SessionImage) -> u128 {
+    let named = Effects::USES_USER_VARIABLE | Effects::ASSIGNS_USER_VARIABLE;
+    if facts.statement.effects.intersects(named) { image.key() } else { image.base_key() }
+}
+
 /// MySQL's error for an id that no statement has.
 pub(crate) fn unknown_statement(id: u32, flavor: Flavor, command: &str) -> EngineError {
     // MySQL looks the statement up in one place for all commands.
@@ -114,12 +123,8 @@ impl Session {
             return Err(EngineError::refused(1461, "42000", message));
         }
         let text = self.substituted_prepare(&facts.statement, &text).map_or(text, Into::into);
-        let image = Arc::clone(&self.state.image);
-        let names_variables =
-            facts.statement.effects.intersects(Effects::USES_USER_VARIABLE | Effects::ASSIGNS_USER_VARIABLE);
-        // The type of a user variable is part of what its statement means.
-        let means = if names_variables { image.key() } else { image.base_key() };
-        let key = PreparedKey { text, image: means, types: Arc::default() };
+        let image = self.wanted_image();
+        let key = PreparedKey { text, image: meaning(&facts, &image), types: Arc::default() };
         let mut attempt = 0;
         let reply = loop {
             let bound = self.is_bound() && !self.holds_for_diagnostics();
@@ -133,7 +138,7 @@ impl Session {
                 Ok(reply) => break reply,
                 Err(error @ crate::backend::BackendError::Server(_)) => {
                     self.failed_here();
-                    return Err(error.into());
+                    return Err(self.renamed(error).into());
                 }
                 Err(error) => {
                     // Preparing has no effect that could happen twice.
@@ -150,6 +155,7 @@ impl Session {
             facts,
             image,
             parameters: reply.parameters,
+            database: self.logical_name().map(Into::into),
             types: None,
             open: open_parameters(&reply, self.flavor()),
             long_data: false,
@@ -176,10 +182,12 @@ impl Session {
         });
         let mut bytes = Vec::new();
         let mut sequence = frame(&mut bytes, self.client.stream.sequence, &ok);
+        let renaming = self.renaming();
         let (parameters, columns) = reply.definitions.split_at(usize::from(reply.parameters));
         for group in [parameters, columns] {
             for definition in group {
-                sequence = frame(&mut bytes, sequence, definition);
+                let renamed = renaming.as_ref().and_then(|renaming| renaming.column(definition));
+                sequence = frame(&mut bytes, sequence, renamed.as_deref().unwrap_or(definition));
             }
             if let Some(eof) = eof.as_ref().filter(|_| !group.is_empty()) {
                 sequence = frame(&mut bytes, sequence, eof);

@@ -34,6 +34,8 @@ pub struct Engine {
     reloading: Mutex<()>,
     /// Counters, digests, sessions.
     pub telemetry: Arc<Telemetry>,
+    /// Held by the one session that waits in line for several connections at once.
+    pub(crate) several: tokio::sync::Mutex<()>,
     shutdown: watch::Sender<Shutdown>,
     /// The same for those who look at it before every command.
     stage: AtomicU8,
@@ -48,6 +50,7 @@ impl Engine {
             reloaded: watch::Sender::new(()),
             reloading: Mutex::new(()),
             telemetry,
+            several: tokio::sync::Mutex::new(()),
             shutdown: watch::Sender::new(Shutdown::Not),
             stage: AtomicU8::new(Shutdown::Not as u8),
         }))

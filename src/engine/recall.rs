@@ -117,10 +117,11 @@ impl Session {
         if count > USER_VARIABLES_MAX || bytes > 2 * VALUE_BYTES_MAX {
             return self.pin(PinReason::UserVariable);
         }
-        if let Some(lease) = self.lease.as_mut() {
-            lease.became(&image);
-        }
         self.state.become_image(image);
+        let wanted = self.wanted_image();
+        if let Some(lease) = self.lease.as_mut() {
+            lease.became(&wanted);
+        }
     }
 
     /// A variable that this session has never set must not look like one that another session has: it is NULL
@@ -140,7 +141,7 @@ impl Session {
         if names.is_some_and(|names| names.is_disjoint(lease.remnants())) {
             return Ok(());
         }
-        let image = Arc::clone(&self.state.image);
+        let image = self.wanted_image();
         let lease = self.lease.as_mut().expect("looked at just before");
         lease.reset().await?;
         self.witness = Default::default();

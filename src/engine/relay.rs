@@ -3,6 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,11 +11,13 @@ use tokio::time::{Sleep, sleep};
 
 use crate::backend::{BackendConn, Flavor};
 use crate::engine::changes::{Changes, is_reported};
-use crate::engine::client::{Client, ClientError, Departure};
+use crate::engine::client::{Client, Departure};
+pub use crate::engine::interruption::RelayError;
+use crate::engine::sharded::Renaming;
 use crate::engine::streaming::{stream_file, write_server};
 use crate::wire::{
-    Buffer, Capabilities, End, Event, HEADER_BYTES, Header, Malformed, OkPacket, PAYLOAD_MAX, ReplyKind,
-    ReplyScanner, Socket, StateChange, StateChanges, StatusFlags, StreamError, encode_eof,
+    Buffer, Capabilities, END_BYTES_MAX, End, Event, HEADER_BYTES, Header, Malformed, OkPacket, PAYLOAD_MAX,
+    ReplyKind, ReplyScanner, Socket, StateChange, StateChanges, StatusFlags, StreamError, encode_eof,
     encode_state_change, frame,
 };
 
@@ -30,7 +33,7 @@ const WITHHELD_BYTES_MAX: usize = 64 << 10;
 const AHEAD_BYTES_MAX: usize = 1 << 20;
 
 /// How a reply is to be passed on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Relay {
     /// Its grammar.
     pub kind: ReplyKind,
@@ -45,6 +48,8 @@ pub struct Relay {
     /// Other sessions' replies follow on the connection: one after which the client could ask for more is
     /// withheld.
     pub shared: bool,
+    /// Column definitions and errors speak of the logical database.
+    pub renaming: Option<Arc<Renaming>>,
 }
 
 /// What a reply told.
@@ -81,55 +86,11 @@ impl Outcome {
     }
 }
 
-/// A reply that was cut short.
-#[derive(Debug, thiserror::Error)]
-pub enum RelayError {
-    /// The client can get no more: the session ends.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The client closed its connection while the statement ran.
-    #[error("client closed its connection during a statement")]
-    Gone,
-    /// The server failed.
-    #[error("{error}")]
-    Server {
-        /// How.
-        error: StreamError,
-        /// The client has not seen a byte of the reply, and neither have we.
-        untouched: bool,
-    },
-    /// The connection failed before the whole statement was written: nothing of it can have run.
-    #[error("statement not sent: {0}")]
-    Unsent(StreamError),
-    /// The server had given the connection up before it read the statement, and says so.
-    #[error("server closed the connection before it read the statement: error {0}")]
-    Parted(u16),
-    /// The server sent something that is not a reply.
-    #[error("server sent a {0}")]
-    Malformed(#[from] Malformed),
-    /// The server was silent for too long, or did not read for too long.
-    #[error("server did not reply in time")]
-    Timeout,
-}
-
-impl RelayError {
-    /// Whether the server certainly did not run the statement.
-    #[must_use]
-    pub const fn is_unread(&self) -> bool {
-        matches!(self, Self::Unsent(_) | Self::Parted(_))
-    }
-
-    /// Whether nobody has seen a byte of the reply: the client can still be answered.
-    #[must_use]
-    pub const fn is_untouched(&self) -> bool {
-        self.is_unread() || matches!(self, Self::Server { untouched: true, .. })
-    }
-}
-
 /// Passes one reply on. Not cancel-safe: a drop midway leaves the connection busy, so that it is closed.
 pub async fn relay(conn: &mut BackendConn, client: &mut Client, how: Relay) -> Result<Outcome, RelayError> {
+    let scanner = ReplyScanner::new(how.kind, client.stream.sequence);
     let mut relaying = Relaying {
-        scanner: ReplyScanner::new(how.kind, client.stream.sequence),
+        scanner: if how.renaming.is_some() { scanner.columns_apart() } else { scanner },
         outcome: Outcome::default(),
         staged: Buffer::default(),
         done: 0,
@@ -175,6 +136,7 @@ impl Relaying {
                     }
                     self.fill(conn, client, self.done + wanted).await?;
                 }
+                Event::Column => self.rename_column(conn, client).await?,
                 Event::ColumnsEnd if self.translate => self.end_columns(conn, client).await?,
                 Event::ColumnsEnd => {}
                 Event::End { end, header, more } => {
@@ -261,6 +223,29 @@ impl Relaying {
         }
     }
 
+    /// Passes a column definition on under the name of the logical database.
+    async fn rename_column(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<(), RelayError> {
+        self.stage(conn);
+        let payload = loop {
+            let held = conn.input().filled();
+            let header = Header::parse(held).ok_or(Malformed("column definition without a header"))?;
+            if header.length > END_BYTES_MAX {
+                return Err(Malformed("column definition too large").into());
+            }
+            if let Some(payload) = held.get(HEADER_BYTES..HEADER_BYTES + header.length) {
+                break payload.to_vec();
+            }
+            self.fill(conn, client, HEADER_BYTES + header.length).await?;
+        };
+        let renamed = self.how.renaming.as_ref().and_then(|renaming| renaming.column(&payload));
+        let (whole, mut packet) = (HEADER_BYTES + payload.len(), Vec::new());
+        frame(&mut packet, self.scanner.take_sequence(), renamed.as_deref().unwrap_or(&payload));
+        conn.input().consume(whole);
+        self.staged.push(&packet);
+        self.scanner.column_done();
+        Ok(())
+    }
+
     /// Inserts the EOF that a client without DEPRECATE_EOF expects after the column definitions, unless
     /// a cursor was opened: then the packet that follows is the only one.
     async fn end_columns(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<(), RelayError> {
@@ -335,7 +320,7 @@ impl Relaying {
         end: End,
         header: Header,
     ) -> Result<(), RelayError> {
-        let whole = HEADER_BYTES + header.length;
+        let (whole, before) = (HEADER_BYTES + header.length, conn.status);
         // Under compression ids follow the compressed packets and prove nothing.
         let counted = !matches!(conn.stream.socket(), Socket::Compressed(_));
         let packet = &mut conn.input().filled_mut()[self.done..self.done + whole];
@@ -356,7 +341,20 @@ impl Relaying {
             End::Err => {
                 self.outcome.error = payload.get(1..3).map(|code| u16::from_le_bytes([code[0], code[1]]));
                 self.outcome.row_count = -1;
-                self.outcome.status = conn.status.without(StatusFlags::MORE_RESULTS);
+                self.outcome.status = before.without(StatusFlags::MORE_RESULTS);
+                let renaming = self.how.renaming.as_ref();
+                // The number, the SQLSTATE and its mark come first.
+                let renamed =
+                    payload.get(9..).zip(renaming).and_then(|(text, renaming)| renaming.message(text));
+                if let Some(text) = renamed {
+                    let payload = [&payload[..9], &text].concat();
+                    self.stage(conn);
+                    conn.input().consume(whole);
+                    let mut packet = Vec::with_capacity(payload.len() + HEADER_BYTES);
+                    frame(&mut packet, sequence, &payload);
+                    self.staged.push(&packet);
+                    return Ok(());
+                }
             }
             End::Text => {}
             End::LocalInfile => {}

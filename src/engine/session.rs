@@ -17,6 +17,7 @@ use crate::engine::prepared::Statements;
 use crate::engine::process::{Engine, Shutdown};
 use crate::engine::recall::Owed;
 use crate::engine::relay::RelayError;
+use crate::engine::sharded::Place;
 use crate::engine::snapshot::User;
 use crate::engine::values::Witness;
 use crate::sql::{LexMode, Server};
@@ -62,6 +63,8 @@ pub struct Session {
     pub(crate) diagnostics: Option<Box<[u8]>>,
     /// The account's password had expired at the login: the session has a connection of its own.
     pub(crate) expired: bool,
+    /// Where it is in a logical database, if it is in one.
+    pub(crate) place: Option<Box<Place>>,
     /// KILL came while a statement ran: whoever waits for it must begin to wait anew.
     pub alarm_rung: bool,
 }
@@ -199,6 +202,7 @@ impl Session {
             statements: None,
             diagnostics: None,
             expired: false,
+            place: None,
             alarm_rung: false,
         }
     }
@@ -214,6 +218,7 @@ impl Session {
         self.diagnostics = None;
         self.user = user;
         self.expired = false;
+        self.place = None;
         let facts = self.user.backend.facts();
         self.state = SessionState::new(login, self.state.mode.server).of_server(facts.as_deref());
         Ok(())
@@ -232,6 +237,11 @@ impl Session {
     /// Asks the server to enter the schema of the login: it must exist, and the user must have rights.
     pub async fn check_schema(&mut self, schema: &[u8], started: Instant) -> Result<(), EngineError> {
         let image = Arc::new(self.state.image.with_schema(Some(schema)));
+        if self.enter(Some(schema)) {
+            self.state.login = Arc::clone(&image);
+            self.state.become_image(image);
+            return Ok(());
+        }
         self.acquire(started).await?;
         let lease = self.lease.as_mut().expect("acquired just before");
         let entered = lease.enter_schema(&image).await;
@@ -296,6 +306,7 @@ impl Session {
             if self.lease.is_none() {
                 waited += self.lease_connection(started).await?;
             }
+            let image = self.wanted_image();
             let Some(lease) = self.lease.as_mut() else { continue };
             if self.expired {
                 // The server would refuse it, and nobody else ever gets this connection.
@@ -306,7 +317,7 @@ impl Session {
             if lease.remnants().len() > REMNANTS_MAX && !bound {
                 lease.reset().await?;
             }
-            let error = match lease.adopt(&self.state.image).await {
+            let error = match lease.adopt(&image).await {
                 Ok(()) => break,
                 Err(error) => error,
             };
@@ -321,23 +332,12 @@ impl Session {
         Ok(waited)
     }
 
-    /// What this session wants of the pool, until `deadline`.
-    fn want(&self, deadline: Instant) -> Want {
-        Want {
-            worker: self.worker.id,
-            profile: self.profile(),
-            state_key: self.state.image.key() as u64,
-            user: self.user.slot,
-            deadline,
-        }
-    }
-
     async fn lease_connection(&mut self, started: Instant) -> Result<Duration, EngineError> {
         let mut want = self.want(started);
-        let lease = match self.user.pool.try_lease(&want) {
+        let lease = match self.pool().try_lease(&want) {
             Some(lease) => lease,
             None => {
-                want.deadline = started + self.user.pool.queue_timeout();
+                want.deadline = started + self.pool().queue_timeout();
                 self.wait_for_lease(&want).await?
             }
         };
@@ -347,7 +347,8 @@ impl Session {
     /// Takes an idle connection if there is one. True: there was none, or so many are in use that the
     /// statement should be shared.
     pub(crate) fn take_idle(&mut self, started: Instant) -> Result<bool, EngineError> {
-        let Some(lease) = self.user.pool.try_lease(&self.want(started)) else { return Ok(true) };
+        let want = self.want(started);
+        let Some(lease) = self.user.pool.try_lease(&want) else { return Ok(true) };
         let crowded = lease.is_crowded();
         self.take(lease)?;
         Ok(crowded)
@@ -366,14 +367,15 @@ impl Session {
 
     /// Waits in line. A pool that drains because the configuration changed is left for its successor.
     async fn wait_for_lease(&mut self, want: &Want) -> Result<ServerLease, EngineError> {
-        let pool = Arc::clone(&self.user.pool);
+        let pool = Arc::clone(self.pool());
         match self.watch_client(pool.lease(want)).await? {
             Ok(lease) => Ok(lease),
             Err(PoolError::Draining) => match self.engine.snapshot().successor(&self.user) {
-                Some(user) if !Arc::ptr_eq(&user.pool, &pool) => {
+                Some(user) if !Arc::ptr_eq(&user, &self.user) => {
                     let want = Want { user: user.slot, ..*want };
                     self.user = user;
-                    let pool = Arc::clone(&self.user.pool);
+                    self.refresh_place();
+                    let pool = Arc::clone(self.pool());
                     self.watch_client(pool.lease(&want)).await?.map_err(|error| self.without_lease(error))
                 }
                 _ => Err(self.without_lease(PoolError::Draining)),
@@ -400,7 +402,7 @@ impl Session {
     }
 
     /// Runs `wait` unless the client goes away meanwhile: nobody waits in line for a client that left.
-    async fn watch_client<F: Future>(&mut self, wait: F) -> Result<F::Output, EngineError> {
+    pub(crate) async fn watch_client<F: Future>(&mut self, wait: F) -> Result<F::Output, EngineError> {
         let mut wait = std::pin::pin!(wait);
         let client = &mut self.client;
         std::future::poll_fn(|cx| {

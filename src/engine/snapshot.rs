@@ -1,7 +1,7 @@
 //! Configuration and topology of one moment. A statement sees one snapshot from beginning to end; a
 //! reload swaps in the next.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::backend::pool::{Snapshot as PoolSnapshot, UserSlot};
 use crate::backend::{Backend, ServerPool, Topology};
 use crate::config::{self, Config};
 use crate::engine::accounts::{Accounts, Lineage};
-use crate::sharding::RuleSet;
+use crate::engine::sharded::{LogicalDatabase, ShardPool};
+use crate::sharding::{RuleSet, ShardingRules};
 use crate::wire::tls::TlsError;
 
 /// See the module's text.
@@ -23,6 +24,7 @@ pub struct Snapshot {
     pub topology: Topology,
     users: HashMap<String, Arc<User>>,
     accounts: Option<Arc<Accounts>>,
+    databases: HashMap<String, Arc<LogicalDatabase>>,
     /// Slots of all users there ever were: a name keeps its slot over reloads.
     slots: HashMap<String, UserSlot>,
 }
@@ -44,12 +46,27 @@ pub struct User {
     pub reply_timeout: Duration,
     /// It is an account of the server's own, this one.
     pub account: Option<Lineage>,
+    /// Logical databases by name, each with the way to its shards in their order.
+    pub(crate) shards: HashMap<String, Arc<[ShardPool]>>,
+}
+
+impl User {
+    /// The way to the shards of a logical database.
+    #[must_use]
+    pub fn shards(&self, database: &str) -> Option<&Arc<[ShardPool]>> {
+        self.shards.get(database)
+    }
 }
 
 impl Snapshot {
     /// Builds the snapshot of `config`, taking over what is unchanged in `previous`.
     pub fn build(config: Arc<Config>, rules: RuleSet, previous: Option<&Self>) -> Result<Self, TlsError> {
-        let topology = Topology::build(&config, previous.map(|snapshot| &snapshot.topology))?;
+        let databases = databases(&rules, previous);
+        let sharded: BTreeSet<String> = databases
+            .values()
+            .flat_map(|database| database.rules.shards().iter().map(|shard| shard.cluster.to_string()))
+            .collect();
+        let topology = Topology::build(&config, &sharded, previous.map(|snapshot| &snapshot.topology))?;
         let mut slots = previous.map(|snapshot| snapshot.slots.clone()).unwrap_or_default();
         let mut users = HashMap::new();
         for (name, settings) in &config.users {
@@ -68,6 +85,7 @@ impl Snapshot {
                 backend: Arc::clone(&cluster.primary),
                 reply_timeout: config.clusters[&settings.cluster].reply_timeout,
                 account: None,
+                shards: shards(&config, &topology, name, &databases),
             };
             users.insert(name.clone(), Arc::new(user));
         }
@@ -78,7 +96,7 @@ impl Snapshot {
             .and_then(|(name, settings)| Some((topology.cluster(name)?, settings)))
             .map(|(cluster, settings)| Accounts::build(cluster, settings, previous))
             .transpose()?;
-        Ok(Self { config, rules, topology, users, accounts, slots })
+        Ok(Self { config, rules, topology, users, accounts, databases, slots })
     }
 
     /// The server's own accounts, where they may log in.
@@ -122,6 +140,15 @@ impl Snapshot {
         self.accounts.iter().for_each(|accounts| accounts.retire());
     }
 
+    /// The logical database that clients call `name`, in any case.
+    #[must_use]
+    pub fn database(&self, name: &[u8]) -> Option<&Arc<LogicalDatabase>> {
+        if self.databases.is_empty() {
+            return None;
+        }
+        self.databases.get(std::str::from_utf8(name).ok()?.to_lowercase().as_str())
+    }
+
     /// Every user, in no order.
     pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
         self.users.values()
@@ -132,4 +159,39 @@ impl Snapshot {
     pub fn user(&self, name: &str) -> Option<&Arc<User>> {
         self.users.get(name)
     }
+}
+
+/// The logical databases of these rules; what did not change is taken over.
+fn databases(rules: &RuleSet, previous: Option<&Snapshot>) -> HashMap<String, Arc<LogicalDatabase>> {
+    let known = |name: &str, rules: &ShardingRules| {
+        let known = previous.and_then(|snapshot| snapshot.databases.get(name));
+        known.filter(|known| *known.rules == *rules).map(Arc::clone)
+    };
+    let database = |rules: &Arc<ShardingRules>| {
+        let name = rules.name().to_lowercase();
+        let database =
+            known(&name, rules).unwrap_or_else(|| Arc::new(LogicalDatabase::new(Arc::clone(rules))));
+        (name, database)
+    };
+    rules.iter().map(database).collect()
+}
+
+/// How `user` reaches the shards of every logical database; one that it cannot reach is left out.
+fn shards(
+    config: &Config,
+    topology: &Topology,
+    user: &str,
+    databases: &HashMap<String, Arc<LogicalDatabase>>,
+) -> HashMap<String, Arc<[ShardPool]>> {
+    let reach = |cluster: &str| {
+        let identity = config.server_identity_on(user, cluster)?;
+        let cluster = topology.cluster(cluster)?;
+        let pool = Arc::clone(topology.pool(cluster, &identity)?);
+        Some(ShardPool { pool, backend: Arc::clone(&cluster.primary) })
+    };
+    let of = |database: &Arc<LogicalDatabase>| {
+        let shards = database.rules.shards().iter().map(|shard| reach(&shard.cluster));
+        Some((database.rules.name().to_owned(), shards.collect::<Option<Arc<[ShardPool]>>>()?))
+    };
+    databases.values().filter_map(of).collect()
 }

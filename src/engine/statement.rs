@@ -26,7 +26,7 @@ use crate::wire::{Buffer, Capabilities, HEADER_BYTES, Header, PAYLOAD_MAX, Reade
 pub(crate) const WHOLE_MAX: usize = 1 << 20;
 
 /// A statement on its way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sending<'a> {
     /// What is known of its text.
     pub(crate) statement: &'a Statement,
@@ -122,6 +122,9 @@ impl Session {
         context: &mut StatementContext<'_>,
     ) -> Result<(), EngineError> {
         let statement = &facts.statement;
+        if self.answered_elsewhere(facts, header, context).await? {
+            return Ok(());
+        }
         if needs_care(statement.effects) {
             let text = self.query_text(header).to_vec();
             let answered = self.answer_locally(statement, &text).await;
@@ -140,6 +143,7 @@ impl Session {
             call: false,
             reply_timeout: self.reply_timeout(),
             shared: false,
+            renaming: self.renaming(),
         };
         let sending = Sending { statement, pace: &facts.pace, relay, header, prepared: None };
         let outcome = self.send(sending, context).await?;
@@ -261,6 +265,7 @@ impl Session {
     /// The last steps on the server before the command can go: LAST_INSERT_ID(), the statement prepared,
     /// whose id there it gives.
     async fn ready(&mut self, sending: &Sending<'_>) -> Result<Option<u32>, EngineError> {
+        self.begin_where_leased().await?;
         self.check_found_rows(sending.statement)?;
         self.adopt_insert_id(sending.statement, sending.prepared.is_some()).await?;
         if sending.statement.effects.intersects(NAMING) {
@@ -285,7 +290,7 @@ impl Session {
         shared: bool,
     ) -> Result<Option<Vec<u8>>, EngineError> {
         let (Some(id), Some(server_id)) = (sending.prepared, server_id) else {
-            return self.substituted_text(sending);
+            return self.text_instead(sending);
         };
         let mut lease = self.lease.take().expect("acquired just before");
         let instead = match shared {
@@ -327,7 +332,7 @@ impl Session {
         if let Some(Departure { commands, holding }) = others {
             let own = instead.as_deref().unwrap_or_else(|| &client.stream.input.filled()[..bytes]);
             write_command(lease, &[own, &commands].concat()).await?;
-            return Box::pin(self.read_reply(sending.relay, Some(holding))).await;
+            return Box::pin(self.read_reply(sending.relay.clone(), Some(holding))).await;
         }
         if let Some(bytes) = instead {
             write_command(lease, &bytes).await?;
@@ -336,7 +341,7 @@ impl Session {
         } else {
             stream_command(lease, client, sending.header).await?;
         }
-        self.read_reply(sending.relay, None).await
+        self.read_reply(sending.relay.clone(), None).await
     }
 
     /// Passes the reply that comes next on, and then the connection, if others wait for it.
@@ -345,10 +350,11 @@ impl Session {
         how: Relay,
         holding: Option<Holding<ServerLease>>,
     ) -> Result<Outcome, RelayError> {
+        let pool = Arc::clone(self.pool());
         let lease = self.lease.as_mut().expect("acquired just before");
         let how = Relay { shared: holding.as_ref().is_some_and(Holding::is_followed), ..how };
         let running = Running {
-            pool: &self.user.pool,
+            pool: &pool,
             worker: self.worker.id,
             thread_id: lease.thread_id(),
             holding: holding.as_ref(),
@@ -389,6 +395,7 @@ impl Session {
     pub(crate) fn settle(&mut self, statement: &Statement, text: &[u8], outcome: &Outcome) {
         self.state.status = outcome.status.without(StatusFlags::OF_ONE_RESULT);
         self.diagnostics = None;
+        self.has_begun();
         self.count(statement, outcome);
         self.owe(statement, text, outcome);
         if outcome.changes.any() {

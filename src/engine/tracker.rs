@@ -49,11 +49,11 @@ impl Session {
         }
         let carried = changes.variables.iter().filter(|(name, _)| is_carried(name));
         image = image.with_variables(carried.map(|(name, value)| (&**name, &**value)));
-        let image = Arc::new(image);
+        self.state.become_image(Arc::new(image));
+        let wanted = self.wanted_image();
         if let Some(lease) = self.lease.as_mut() {
-            lease.became(&image);
+            lease.became(&wanted);
         }
-        self.state.become_image(image);
     }
 
     /// Asks the server for what a `SET` changed without it being reported: the collation that follows

@@ -90,6 +90,20 @@ impl Folding {
     }
 }
 
+/// The columns whose values a fold computes with.
+pub(crate) fn columns_of(fold: &Fold) -> Vec<usize> {
+    match *fold {
+        Fold::Count { column }
+        | Fold::Sum { column }
+        | Fold::Bits { column, .. }
+        | Fold::CountDistinct { column } => vec![column],
+        Fold::Average { column, sum, count } => vec![column, sum, count],
+        Fold::Min { key } | Fold::Max { key } => vec![key.column],
+        Fold::SumDistinct { column, value } => vec![column, value],
+        Fold::AverageDistinct { column, sum, value } => vec![column, sum, value],
+    }
+}
+
 /// How many keys, from the first, are equal.
 fn equal_keys(left: &Row, right: &Row, comparators: &[Comparator]) -> Result<usize, MergeError> {
     let keys = left.keys.iter().zip(&right.keys);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::merge::collation::Collations;
 use crate::merge::condition;
 use crate::merge::error::MergeError;
-use crate::merge::fold::Folding;
+use crate::merge::fold::{Folding, columns_of};
 use crate::merge::plan::{Condition, MergePlan};
 use crate::merge::row::{Layout, Row, RowFormat};
 use crate::merge::sort::Sorter;
@@ -41,6 +41,8 @@ pub struct Merger {
     layout: Layout,
     sources: Sources,
     comparators: Vec<Comparator>,
+    /// Columns that are shown or looked at; the others may be of any type.
+    used: Vec<bool>,
     folding: Option<Folding>,
     having: Option<Condition>,
     sorter: Option<Sorter>,
@@ -71,12 +73,21 @@ impl Merger {
         }
         let layout = Layout { format: options.format, columns, shown: plan.shown };
         let folding = plan.grouping.as_ref().map(|grouping| Folding::new(grouping, &layout)).transpose()?;
+        let mut used: Vec<bool> = (0..layout.columns.len()).map(|column| column < plan.shown).collect();
+        let folds = plan.grouping.iter().flat_map(|grouping| &grouping.folds);
+        let looked_at = comparators.iter().chain(&sort).map(|comparator| comparator.column);
+        for column in looked_at.chain(folds.flat_map(columns_of)) {
+            if let Some(used) = used.get_mut(column) {
+                *used = true;
+            }
+        }
         let wanted = plan.limit.map(|limit| limit.saturating_add(plan.offset));
         Ok(Self {
             sources: Sources::new(sources, !comparators.is_empty(), folding.is_some()),
             sorter: (!sort.is_empty()).then(|| Sorter::new(sort, options.bytes_max, wanted)),
             layout,
             comparators,
+            used,
             folding,
             having: plan.having.clone(),
             sorted: None,
@@ -99,10 +110,9 @@ impl Merger {
     pub fn check(&self, columns: &[ColumnDefinition]) -> Result<(), MergeError> {
         let what = |column: &ColumnDefinition| (column.column_type, column.decimals, column.charset);
         let same = columns.len() == self.layout.columns.len()
-            && columns
-                .iter()
-                .zip(&self.layout.columns)
-                .all(|(a, b)| what(a) == what(b) && (a.flags ^ b.flags) & crate::wire::UNSIGNED_FLAG == 0);
+            && columns.iter().zip(&self.layout.columns).zip(&self.used).all(|((a, b), used)| {
+                !used || what(a) == what(b) && (a.flags ^ b.flags) & crate::wire::UNSIGNED_FLAG == 0
+            });
         if same { Ok(()) } else { Err(MergeError::Drift) }
     }
 

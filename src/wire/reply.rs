@@ -49,6 +49,9 @@ pub enum Event {
         /// Bytes from the end of the consumed ones.
         wanted: usize,
     },
+    /// A column definition starts where the consumed bytes end; only asked for by
+    /// [`ReplyScanner::columns_apart`]. The caller handles it and says [`ReplyScanner::column_done`].
+    Column,
     /// The column definitions are over and rows follow.
     ColumnsEnd,
     /// A whole packet that ends a result starts where the consumed bytes end.
@@ -86,6 +89,8 @@ pub struct ReplyScanner {
     /// compressed packets.
     next: u8,
     rows: u64,
+    /// The caller handles column definitions.
+    apart: bool,
 }
 
 impl ReplyScanner {
@@ -98,7 +103,22 @@ impl ReplyScanner {
             ReplyKind::Status => Phase::Status,
             ReplyKind::Text => Phase::Text,
         };
-        Self { phase, skip: 0, continued: false, next: first, rows: 0 }
+        Self { phase, skip: 0, continued: false, next: first, rows: 0, apart: false }
+    }
+
+    /// From here on column definitions are not passed over but told of.
+    #[must_use]
+    pub const fn columns_apart(self) -> Self {
+        Self { apart: true, ..self }
+    }
+
+    /// A column definition has been handled.
+    pub const fn column_done(&mut self) {
+        self.phase = match self.phase {
+            Phase::Columns(1) => Phase::ColumnsEnd,
+            Phase::Columns(n) => Phase::Columns(n - 1),
+            other => other,
+        };
     }
 
     /// Rows passed so far, over all results.
@@ -145,6 +165,12 @@ impl ReplyScanner {
             let Some(header) = Header::parse(&bytes[at..]) else {
                 return Ok((at, Event::More { wanted: HEADER_BYTES }));
             };
+            if self.apart
+                && matches!(self.phase, Phase::Columns(_))
+                && bytes.get(at + HEADER_BYTES) != Some(&0xFF)
+            {
+                return Ok((at, Event::Column));
+            }
             if self.continued {
                 self.enter(&mut bytes[at..], header);
                 at += HEADER_BYTES;
@@ -256,7 +282,7 @@ mod tests {
                     Some(piece) => held.extend_from_slice(piece),
                     None => return (ends, passed, scanner.rows()),
                 },
-                Event::ColumnsEnd => {}
+                Event::ColumnsEnd | Event::Column => {}
                 Event::End { end, header, more } => {
                     held.drain(..HEADER_BYTES + header.length);
                     ends.push(end);
@@ -308,6 +334,31 @@ mod tests {
     }
 
     #[test]
+    fn column_definitions_can_be_handled_apart() {
+        let mut bytes = reply(&[&[2], b"\x03def1", b"\x03def2", b"\x01a\x01b", ROWS_END]);
+        let mut scanner = ReplyScanner::new(ReplyKind::Results, 1).columns_apart();
+        let (mut at, mut columns) = (0, 0);
+        loop {
+            let (n, event) = scanner.scan(&mut bytes[at..]).expect("well-formed");
+            at += n;
+            match event {
+                Event::Column => {
+                    at += HEADER_BYTES + Header::parse(&bytes[at..]).expect("a header").length;
+                    assert_eq!(scanner.take_sequence(), 2 + columns, "numbered by the caller");
+                    scanner.column_done();
+                    columns += 1;
+                }
+                Event::ColumnsEnd => {}
+                Event::End { end, .. } => {
+                    assert_eq!((end, columns, scanner.rows()), (End::Rows, 2, 1));
+                    return;
+                }
+                Event::More { .. } => panic!("all is there"),
+            }
+        }
+    }
+
+    #[test]
     fn packets_are_numbered_in_place() {
         let mut bytes = reply(&[&[1], b"\x03def1", b"\x01a", ROWS_END]);
         let mut scanner = ReplyScanner::new(ReplyKind::Results, 1);
@@ -328,6 +379,7 @@ mod tests {
                     at += n;
                     match event {
                         Event::More { .. } => break,
+                        Event::Column => scanner.column_done(),
                         Event::ColumnsEnd => {}
                         Event::End { header, more, .. } => {
                             at += HEADER_BYTES + header.length;

@@ -255,6 +255,7 @@ impl Accounts {
             backend: Arc::clone(&self.cluster.primary),
             reply_timeout: settings.reply_timeout,
             account: Some(lineage),
+            shards: std::collections::HashMap::new(),
         }))
     }
 

@@ -71,6 +71,7 @@ impl Session {
             && sending.header.length <= COMMAND_BYTES_MAX
             && self.lease.is_none()
             && self.pins.is_empty()
+            && self.place.is_none()
             && self.state.status.has(StatusFlags::AUTOCOMMIT)
     }
 
@@ -138,7 +139,7 @@ impl Session {
         let holding = ticket.hold();
         context.joined(sent.saturating_duration_since(context.started()));
         self.lease = Some(lease);
-        match self.read_reply(sending.relay, Some(holding)).await {
+        match self.read_reply(sending.relay.clone(), Some(holding)).await {
             Ok(outcome) if outcome.withheld => Ok(Way::Alone),
             Ok(outcome) => Ok(Way::Arrived(outcome)),
             // Only reads are on board: they may be sent again.

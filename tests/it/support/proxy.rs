@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) pool: String,
     /// Keys of the cluster, in one line each.
     pub(crate) cluster: Vec<String>,
+    /// More clusters, in YAML.
+    pub(crate) clusters: String,
     /// Keys of the TCP listener, in one line each.
     pub(crate) listener: Vec<String>,
     /// Keys of the usual user, in one line.
@@ -47,6 +49,7 @@ impl Setup {
             dir: server.dir().parent().expect("a server lives in its lab's folder").to_owned(),
             pool: "size_max: 20".to_owned(),
             cluster: Vec::new(),
+            clusters: String::new(),
             listener: Vec::new(),
             user: format!("password: {PASSWORD}"),
             users: Vec::new(),
@@ -90,14 +93,14 @@ impl Setup {
         let users: String = self.users.iter().map(|line| format!("  {line}\n")).collect();
         format!(
             "listeners:\n  - address: 127.0.0.1:{port}\n{}  - address: {}/d.sock\n\
-             clusters:\n  main:\n    primary: {}\n{}    pool: {{{}}}\n\
-             users:\n  {USER}: {{{}}}\n{users}\
+             clusters:\n  main:\n    primary: {}\n{}    pool: {{{}}}\n{}users:\n  {USER}: {{{}}}\n{users}\
              admin: {{http: \"127.0.0.1:{http}\"}}\n{}\n",
             indented(&self.listener),
             dir.display(),
             self.primary,
             indented(&self.cluster),
             self.pool,
+            self.clusters,
             self.user,
             self.top.join("\n"),
         )

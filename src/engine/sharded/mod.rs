@@ -1,0 +1,18 @@
+//! Statements of a session that is in a logical database: to one slot as they are, or to several and
+//! merged.
+
+mod collations;
+mod database;
+mod lease;
+mod parameters;
+mod place;
+mod renaming;
+mod route;
+mod scatter;
+mod source;
+mod write;
+
+pub use database::{LogicalDatabase, ShardPool};
+pub(crate) use place::Place;
+pub use renaming::Renaming;
+pub(crate) use route::{Routed, unroutable};

@@ -1,0 +1,71 @@
+//! What a slot's answer calls its physical database, the client knows by the logical name.
+
+use crate::wire::ColumnDefinition;
+
+/// How the column of a SHOW TABLES is called, before the name of the database.
+const TABLES_IN: &[u8] = b"Tables_in_";
+
+/// A physical database that the client knows by another name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renaming {
+    /// On the server.
+    pub physical: Box<[u8]>,
+    /// For the client.
+    pub logical: Box<[u8]>,
+}
+
+impl Renaming {
+    /// A column definition as the client sees it; `None` if it stays as it is.
+    pub(crate) fn column(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        let mut column = ColumnDefinition::parse(payload).ok()?;
+        let shown = column.name.strip_prefix(TABLES_IN).is_some_and(|database| *database == *self.physical);
+        if *column.schema != *self.physical && !shown {
+            return None;
+        }
+        if shown {
+            column.name = [TABLES_IN, &self.logical].concat();
+        }
+        if *column.schema == *self.physical {
+            column.schema = self.logical.to_vec();
+        }
+        let mut renamed = Vec::with_capacity(payload.len());
+        column.encode(&mut renamed);
+        Some(renamed)
+    }
+
+    /// A message as the client sees it; `None` if it stays as it is.
+    pub(crate) fn message(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let mut renamed = Vec::with_capacity(message.len());
+        let mut rest = message;
+        let word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        while let Some(at) = memchr::memmem::find(rest, &self.physical) {
+            let end = at + self.physical.len();
+            let whole = !word(rest[..at].last()) && !word(rest.get(end));
+            renamed.extend_from_slice(&rest[..at]);
+            renamed.extend_from_slice(if whole { &self.logical } else { &rest[at..end] });
+            rest = &rest[end..];
+        }
+        (rest.len() < message.len()).then(|| {
+            renamed.extend_from_slice(rest);
+            renamed
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Renaming;
+
+    #[test]
+    fn only_whole_names_are_renamed() {
+        let renaming = Renaming { physical: (*b"shop_1").into(), logical: (*b"shop").into() };
+        let check = |message: &str, expected: Option<&str>| {
+            let renamed = renaming.message(message.as_bytes());
+            assert_eq!(renamed.as_deref(), expected.map(str::as_bytes), "{message}");
+        };
+        check("Table 'shop_1.t' doesn't exist", Some("Table 'shop.t' doesn't exist"));
+        check("shop_12.t and my_shop_1", Some("shop_12.t and my_shop_1"));
+        check("shop_1", Some("shop"));
+        check("nothing", None);
+    }
+}

@@ -1,0 +1,438 @@
+//! One statement of a session in a logical database: where it goes, or what answers it.
+
+use std::sync::Arc;
+
+use crate::backend::ResultSet;
+use crate::engine::error::EngineError;
+use crate::engine::facts::Facts;
+use crate::engine::session::Session;
+use crate::engine::sharded::parameters::{Parameters, malformed};
+use crate::engine::sharded::scatter::{Asking, Part};
+use crate::engine::sharded::write::Sum;
+use crate::engine::statement::WHOLE_MAX;
+use crate::error::ProxyError;
+use crate::sharding::{Action, Fanout, Plan, Request, Scatter, SlotId, Sql, plan};
+use crate::sql::{Effects, Kind, ShowKind};
+use crate::telemetry::StatementContext;
+use crate::wire::{
+    BINARY_CHARSET, Capabilities, ColumnDefinition, HEADER_BYTES, Header, OkPacket, StatusFlags, Writer,
+    column_type,
+};
+
+/// What is to be done still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Routed {
+    /// The client's bytes go to the slot that the session is at.
+    Pass,
+    /// Nothing.
+    Done,
+}
+
+/// What becomes of a statement.
+#[derive(Debug)]
+enum Work {
+    /// The client's own bytes go to this slot.
+    Pass(SlotId),
+    /// This text goes there in their place.
+    Instead(SlotId, Vec<u8>),
+    /// All parts are asked, and their rows merged.
+    Scatter(Vec<Part>, Box<Scatter>),
+    /// All parts are run, and their counts become one.
+    Write(Vec<Part>, Sum),
+    /// BEGIN, before anybody knows on which shard.
+    Begin(String),
+    /// COMMIT or ROLLBACK of what no server knows of.
+    End,
+    /// USE.
+    Use(Vec<u8>),
+    /// EXPLAIN ROUTE.
+    Explain(Vec<(&'static str, String)>),
+}
+
+/// A statement as the client sent it.
+#[derive(Clone, Copy, Debug)]
+struct Routing<'a> {
+    facts: &'a Facts,
+    text: &'a [u8],
+    /// Of a prepared statement.
+    parameters: Option<&'a Parameters<'a>>,
+}
+
+impl Session {
+    /// Whether a COM_QUERY has been answered as one of a logical database. Costs nothing outside of one.
+    pub(crate) async fn answered_elsewhere(
+        &mut self,
+        facts: &Facts,
+        header: Header,
+        context: &mut StatementContext<'_>,
+    ) -> Result<bool, EngineError> {
+        if self.place.is_none() && !self.may_enter(facts.statement.kind) {
+            return Ok(false);
+        }
+        Ok(Box::pin(self.route_text(facts, header, context)).await? == Routed::Done)
+    }
+
+    /// A COM_QUERY. Its command stays in the client's input only if it is passed on.
+    async fn route_text(
+        &mut self,
+        facts: &Facts,
+        header: Header,
+        context: &mut StatementContext<'_>,
+    ) -> Result<Routed, EngineError> {
+        self.renew_place();
+        let text = self.query_text(header).to_vec();
+        if self.place.is_none() {
+            return self.enter_by_use(&text, header).await;
+        }
+        let routing = Routing { facts, text: &text, parameters: None };
+        let work = if header.length > WHOLE_MAX { Err(too_long()) } else { self.work(routing) };
+        self.set_out(work, header, routing, context).await
+    }
+
+    /// USE of a session that is in no logical database: into one, or as ever.
+    async fn enter_by_use(&mut self, text: &[u8], header: Header) -> Result<Routed, EngineError> {
+        match used(text).filter(|name| self.engine.snapshot().database(name).is_some()) {
+            Some(name) => {
+                self.skip(header).await?;
+                self.init_db(name).await.map(|()| Routed::Done)
+            }
+            None => Ok(Routed::Pass),
+        }
+    }
+
+    /// A COM_STMT_EXECUTE of the statement with the client's `id`. As [`Session::route_text`].
+    pub(crate) async fn route_execution(
+        &mut self,
+        id: u32,
+        facts: &Facts,
+        header: Header,
+        context: &mut StatementContext<'_>,
+    ) -> Result<Routed, EngineError> {
+        self.renew_place();
+        let input = self.client.stream.input.filled();
+        let payload = input[HEADER_BYTES..(HEADER_BYTES + header.length).min(input.len())].to_vec();
+        let attributes = self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
+        let Some(statement) = self.statement(id) else { return Ok(Routed::Pass) };
+        let (text, declared) = (Arc::clone(&statement.key.text), statement.parameters);
+        let (known, long) = (statement.types.clone(), statement.long_data);
+        if header.length > WHOLE_MAX {
+            self.skip(header).await?;
+            return Err(too_long());
+        }
+        let parameters = match Parameters::read(&payload, declared, known.as_deref(), attributes) {
+            Ok(parameters) if !long => parameters,
+            read => {
+                self.skip(header).await?;
+                let pieces = unroutable("a parameter that was sent in pieces");
+                return Err(read.err().map_or(pieces, malformed));
+            }
+        };
+        let routing = Routing { facts, text: &text, parameters: Some(&parameters) };
+        let work = self.work(routing);
+        let routed = self.set_out(work, header, routing, context).await?;
+        match routed {
+            Routed::Pass => self.place_statement(id),
+            Routed::Done => {
+                if let (Some(types), Some(statement)) = (parameters.types(), self.statement(id)) {
+                    statement.types = Some(types.into());
+                }
+            }
+        }
+        Ok(routed)
+    }
+
+    async fn set_out(
+        &mut self,
+        work: Result<Work, EngineError>,
+        header: Header,
+        routing: Routing<'_>,
+        context: &mut StatementContext<'_>,
+    ) -> Result<Routed, EngineError> {
+        if let Ok(Work::Pass(slot) | Work::Instead(slot, _)) = &work {
+            let gone = self.go_to(*slot).await;
+            if gone.is_err() {
+                self.skip(header).await?;
+            }
+            if let (Some(place), Ok(Work::Instead(_, text))) = (&mut self.place, work) {
+                place.instead = Some(text);
+            }
+            return gone.map(|()| Routed::Pass);
+        }
+        self.skip(header).await?;
+        match work? {
+            Work::Pass(_) | Work::Instead(..) => {}
+            Work::Scatter(parts, scatter) => {
+                let asking = Asking { parts: &parts, scatter: &scatter, parameters: routing.parameters };
+                self.scatter(asking, context).await?;
+            }
+            Work::Write(parts, sum) => self.write_parts(&parts, sum, context).await?,
+            Work::Begin(text) => {
+                if let Some(place) = &mut self.place {
+                    place.begin = Some(text);
+                }
+                self.answer_status(self.state.idle_status().with(StatusFlags::IN_TRANS)).await?;
+            }
+            Work::End => {
+                self.has_begun();
+                self.answer_status(self.state.idle_status()).await?;
+            }
+            Work::Use(schema) => self.init_db(schema).await?,
+            Work::Explain(lines) => self.answer_lines(&lines).await?,
+        }
+        Ok(Routed::Done)
+    }
+
+    /// What becomes of the statement. Decides only.
+    fn work(&mut self, routing: Routing<'_>) -> Result<Work, EngineError> {
+        let Some(place) = &self.place else { return Err(unroutable("a session without a database")) };
+        let here = place.slot();
+        let bound = self.is_bound() && self.state.status.has(StatusFlags::IN_TRANS);
+        let text = || String::from_utf8(routing.text.to_vec());
+        // The first of several statements says nothing about the others.
+        if routing.facts.statement.effects.contains(Effects::MULTIPLE) {
+            return Err(unroutable("several statements in one text"));
+        }
+        match routing.facts.statement.kind {
+            Kind::Begin if !bound => {
+                return text().map(Work::Begin).map_err(|_| unroutable("a text that is not UTF-8"));
+            }
+            Kind::Commit | Kind::Rollback if place.begin.is_some() && !bound => return Ok(Work::End),
+            Kind::Use => {
+                let name = used(routing.text).ok_or_else(|| unroutable("this form of USE"))?;
+                return Ok(Work::Use(name));
+            }
+            Kind::Begin
+            | Kind::Commit
+            | Kind::Rollback
+            | Kind::RollbackTo
+            | Kind::Savepoint
+            | Kind::ReleaseSavepoint
+            | Kind::Kill
+            | Kind::Help
+            | Kind::GetDiagnostics
+            | Kind::Empty => return Ok(Work::Pass(here)),
+            Kind::Set | Kind::Do => {
+                return if names_no_table(routing.text) {
+                    Ok(Work::Pass(here))
+                } else {
+                    Err(unroutable("SET or DO with a statement in it"))
+                };
+            }
+            Kind::Show(kind) => {
+                return shows_logically(kind, routing.text, place.database.rules.name())
+                    .map(|()| Work::Pass(here));
+            }
+            Kind::Describe if !asks_for_route(routing.text) => {
+                return shows_logically(ShowKind::Schema, b"SHOW COLUMNS", "").map(|()| Work::Pass(here));
+            }
+            _ => {}
+        }
+        self.planned(routing, here)
+    }
+
+    fn planned(&self, routing: Routing<'_>, here: SlotId) -> Result<Work, EngineError> {
+        let Some(place) = &self.place else { return Err(unroutable("a session without a database")) };
+        let rules = &place.database.rules;
+        let charset = self.state.image.variable("character_set_client").unwrap_or_default();
+        let literals = routing.parameters.map(Parameters::literals).unwrap_or_default();
+        let request = Request {
+            text: routing.text,
+            mode: self.state.mode,
+            utf8: charset.starts_with(b"utf8"),
+            schema: Some(rules.name()),
+            parameters: &literals,
+        };
+        let plan = plan(rules, &request);
+        if plan.explain {
+            return Ok(Work::Explain(plan.explain(rules, routing.text)));
+        }
+        let binary = routing.parameters.is_some();
+        match plan {
+            Plan { action: Action::Refuse(refusal), .. } => Err(EngineError::Refused(refusal.sql_error())),
+            Plan { action: Action::One { slot, sql: Sql::Client }, .. } => Ok(Work::Pass(slot)),
+            Plan { action: Action::Any { sql: Sql::Client }, .. } => Ok(Work::Pass(here)),
+            Plan { action: Action::One { slot, sql: Sql::Changed(text) }, .. } => {
+                changed(slot, text, &routing)
+            }
+            Plan { action: Action::Any { sql: Sql::Changed(text) }, .. } => changed(here, text, &routing),
+            Plan { action: Action::Scatter(scatter), .. } => {
+                let text = sent(&scatter.sql, routing.text);
+                let parts = scatter.slots.iter().map(|slot| Part { slot, text: text.clone() }).collect();
+                Ok(Work::Scatter(parts, scatter))
+            }
+            Plan { action: Action::Write(write), .. } if binary => match &write.parts[..] {
+                [(slot, Sql::Client)] => Ok(Work::Pass(*slot)),
+                _ => Err(unroutable("a prepared write to several slots; send it as a text")),
+            },
+            Plan { action: Action::Write(write), .. } => Ok(written(&write, &routing)),
+        }
+    }
+
+    async fn answer_status(&mut self, status: StatusFlags) -> Result<(), EngineError> {
+        self.state.status = status;
+        (self.state.row_count, self.state.warnings) = (0, 0);
+        Ok(self.client.send_ok(&OkPacket { status, ..OkPacket::default() }).await?)
+    }
+
+    /// Answers with a result of two columns.
+    async fn answer_lines(&mut self, lines: &[(&'static str, String)]) -> Result<(), EngineError> {
+        let column = |name: &str| {
+            let definition = ColumnDefinition {
+                catalog: b"def".to_vec(),
+                schema: Vec::new(),
+                table: Vec::new(),
+                org_table: Vec::new(),
+                name: name.as_bytes().to_vec(),
+                org_name: Vec::new(),
+                charset: BINARY_CHARSET,
+                length: 65_535,
+                column_type: column_type::VAR_STRING,
+                flags: 0,
+                decimals: 0,
+                rest: vec![0, 0],
+                extended: None,
+            };
+            let mut payload = Vec::new();
+            definition.encode(&mut payload);
+            payload
+        };
+        let row = |(what, how): &(&str, String)| {
+            let mut row = Vec::new();
+            row.put_lenenc_bytes(what.as_bytes());
+            row.put_lenenc_bytes(how.as_bytes());
+            row
+        };
+        let result =
+            ResultSet { columns: vec![column("what"), column("how")], rows: lines.iter().map(row).collect() };
+        self.state.row_count = -1;
+        let bytes = self.frame_rows(&result);
+        Ok(self.client.send(&bytes).await?)
+    }
+}
+
+/// The client's text with its database taken out, for one slot.
+fn changed(slot: SlotId, text: Vec<u8>, routing: &Routing<'_>) -> Result<Work, EngineError> {
+    if routing.parameters.is_some() {
+        return Err(unroutable("a prepared statement with the name of the logical database in it"));
+    }
+    Ok(Work::Instead(slot, text))
+}
+
+fn written(write: &Fanout, routing: &Routing<'_>) -> Work {
+    if let [(slot, Sql::Client)] = &write.parts[..] {
+        return Work::Pass(*slot);
+    }
+    let part = |(slot, sql): &(SlotId, Sql)| Part { slot: *slot, text: sent(sql, routing.text) };
+    let sum = match (write.answer, routing.facts.statement.kind) {
+        (Some(_), _) => Sum::Copies,
+        (None, Kind::Insert | Kind::Replace) => Sum::Inserted,
+        (None, _) => Sum::Rows,
+    };
+    let mut parts: Vec<Part> = write.parts.iter().map(part).collect();
+    // Of copies the first one's answer counts.
+    if let Some(answer) = write.answer {
+        parts.sort_by_key(|part| part.slot != answer);
+    }
+    Work::Write(parts, sum)
+}
+
+fn sent(sql: &Sql, text: &[u8]) -> Vec<u8> {
+    match sql {
+        Sql::Client => text.to_vec(),
+        Sql::Changed(changed) => changed.clone(),
+    }
+}
+
+/// Whether a SET or DO asks no table: a slot knows its own rows only. A word in a text counts as well.
+fn names_no_table(text: &[u8]) -> bool {
+    const WORDS: [&[u8]; 8] =
+        [b"SELECT", b"TABLE", b"INSERT", b"UPDATE", b"DELETE", b"REPLACE", b"CALL", b"STATEMENT"];
+    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+    !words.any(|word| WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)))
+}
+
+fn too_long() -> EngineError {
+    unroutable("a statement of more than 1 MiB")
+}
+
+/// `EXPLAIN ROUTE` and a statement: to those who do not know it, it describes a table of that name.
+fn asks_for_route(text: &[u8]) -> bool {
+    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let explain = words.next().is_some_and(|word| {
+        [&b"EXPLAIN"[..], b"DESCRIBE", b"DESC"].iter().any(|known| word.eq_ignore_ascii_case(known))
+    });
+    explain && words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"ROUTE")) && words.next().is_some()
+}
+
+/// Whether a slot's answer to a SHOW is the logical database's: what its tables are like, and what is the
+/// same on every server. Numbers of rows, sessions and the like are those of one slot only.
+fn shows_logically(kind: ShowKind, text: &[u8], database: &str) -> Result<(), EngineError> {
+    // With the database's name in it, it would have to be written anew.
+    let named = !database.is_empty() && memchr::memmem::find(text, database.as_bytes()).is_some();
+    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<String> =
+        words.by_ref().take(4).map(|word| String::from_utf8_lossy(word).to_ascii_uppercase()).collect();
+    let tail = words.iter().skip(1).map(String::as_str).find(|word| !matches!(*word, "FULL" | "EXTENDED"));
+    let of_schema = matches!(tail, Some("TABLES" | "COLUMNS" | "FIELDS"))
+        || (tail == Some("CREATE") && words.get(2).is_some_and(|word| word == "TABLE"));
+    match kind {
+        ShowKind::Variables
+        | ShowKind::Diagnostics
+        | ShowKind::Server
+        | ShowKind::Grants
+        | ShowKind::Profile => Ok(()),
+        ShowKind::Schema if of_schema && !named => Ok(()),
+        _ => Err(unroutable("this form of SHOW")),
+    }
+}
+
+/// The schema of `USE name`, in backquotes or without.
+fn used(text: &[u8]) -> Option<Vec<u8>> {
+    let text = text.trim_ascii();
+    let text = text.strip_suffix(b";").unwrap_or(text).trim_ascii_end();
+    let (word, name) = text.split_at_checked(3)?;
+    let bare = name.trim_ascii();
+    let quoted = bare.strip_prefix(b"`").and_then(|name| name.strip_suffix(b"`"));
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'-' | b'.');
+    let name = quoted.unwrap_or(bare);
+    let separated = quoted.is_some() || name.len() < text.len() - word.len();
+    let known = word.eq_ignore_ascii_case(b"USE") && separated && !name.is_empty() && name.iter().all(plain);
+    known.then(|| name.to_vec())
+}
+
+pub(crate) fn unroutable(what: &str) -> EngineError {
+    EngineError::refused(
+        1235,
+        "42000",
+        format!(
+            "DZ1603: in a logical database, {what} is not possible; use another form, or a slot of its own"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{names_no_table, used};
+
+    #[test]
+    fn the_schema_of_a_use_is_read_or_it_is_refused() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(used(text.as_bytes()).as_deref(), expected.map(str::as_bytes), "{text}");
+        };
+        check("USE shop", Some("shop"));
+        check(" use `my-shop` ; ", Some("my-shop"));
+        check("USE/**/shop", None);
+        check("USE", None);
+        check("USEshop", None);
+    }
+
+    #[test]
+    fn a_set_that_asks_a_table_is_noticed() {
+        assert!(names_no_table(b"SET NAMES utf8mb4, @a = 1, @@sql_select_limit = 10"));
+        for text in
+            ["SET @a = (SELECT COUNT(*) FROM t)", "SET STATEMENT x = 1 FOR DELETE FROM t", "DO (TABLE t)"]
+        {
+            assert!(!names_no_table(text.as_bytes()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! A SELECT over several slots: all are asked at once, and their rows merged on the way to the client.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use crate::backend::ServerLease;
+use crate::engine::error::EngineError;
+use crate::engine::relay::RelayError;
+use crate::engine::session::Session;
+use crate::engine::sharded::collations::collations;
+use crate::engine::sharded::parameters::Parameters;
+use crate::engine::sharded::source::{Next, Source};
+use crate::error::ProxyError;
+use crate::merge::{MergeError, MergeOptions, Merger, Need, RowFormat, Step};
+use crate::sharding::{Scatter, SlotId};
+use crate::telemetry::StatementContext;
+use crate::wire::{
+    BUFFER_BYTES, Capabilities, OkPacket, StatusFlags, StreamError, Writer, encode_eof, frame,
+};
+
+/// What a plan that sorts may hold of one statement.
+const SORT_BYTES_MAX: usize = 32 << 20;
+
+/// One row at most, while it is merged.
+const ROW_BYTES_MAX: u64 = 64 << 20;
+
+/// A slot and what it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) slot: SlotId,
+    pub(crate) text: Vec<u8>,
+}
+
+/// What all slots are asked, and what is made of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking<'a> {
+    pub(crate) parts: &'a [Part],
+    pub(crate) scatter: &'a Scatter,
+    /// Of a prepared statement.
+    pub(crate) parameters: Option<&'a Parameters<'a>>,
+}
+
+/// The client's side of a merged result.
+struct Sending {
+    out: Vec<u8>,
+    sequence: u8,
+    rows: u64,
+    begun: bool,
+}
+
+impl Session {
+    /// Asks all parts, merges, and sends the result. The client's command has been taken from its input.
+    pub(crate) async fn scatter(
+        &mut self,
+        asking: Asking<'_>,
+        context: &mut StatementContext<'_>,
+    ) -> Result<(), EngineError> {
+        let parts = asking.parts;
+        if self.is_bound() && !self.holds_for_diagnostics() || self.begins() {
+            return Err(crate::engine::sharded::place::another_shard());
+        }
+        self.let_go().await?;
+        let slots: Vec<SlotId> = parts.iter().map(|part| part.slot).collect();
+        let mut leases = self.lease_slots(&slots, context.started()).await?;
+        context.leased(leases.iter().map(ServerLease::waited).max().unwrap_or_default());
+        let Some(place) = &self.place else { return Ok(()) };
+        let database = std::sync::Arc::clone(&place.database);
+        let options = MergeOptions {
+            format: if asking.parameters.is_some() { RowFormat::Binary } else { RowFormat::Text },
+            bytes_max: SORT_BYTES_MAX,
+            collations: match leases.first_mut() {
+                Some(lease) => collations(&database, lease).await?,
+                None => return Ok(()),
+            },
+        };
+        let timeout = self.reply_timeout();
+        let mut sources: Vec<Source> = leases
+            .into_iter()
+            .zip(&slots)
+            .map(|(lease, slot)| Source::new(lease, std::sync::Arc::clone(database.renaming(*slot)), timeout))
+            .collect();
+        let mut sending =
+            Sending { out: Vec::new(), sequence: self.client.stream.sequence, rows: 0, begun: false };
+        let result = self.merge(&mut sources, asking, &options, &mut sending).await;
+        if result.is_err() && sending.begun {
+            // The error follows the rows that came before it.
+            self.client.send(&sending.out).await?;
+            self.client.stream.sequence = sending.sequence;
+        }
+        for source in &mut sources {
+            if !source.ended && !matches!(result, Err(EngineError::Relay(_))) {
+                source.drain().await;
+            }
+        }
+        for source in &mut sources {
+            source.forget_time().await;
+        }
+        // What is still in the middle of a reply is closed by its lease.
+        if let Err(error) = result {
+            return Err(told_late(error, sending.begun));
+        }
+        self.scattered(&mut sources, &sending).await
+    }
+
+    async fn merge(
+        &mut self,
+        sources: &mut [Source],
+        asking: Asking<'_>,
+        options: &MergeOptions,
+        sending: &mut Sending,
+    ) -> Result<(), EngineError> {
+        if asking.scatter.same_time {
+            same_time(sources).await?;
+        }
+        for (source, part) in sources.iter_mut().zip(asking.parts) {
+            match asking.parameters {
+                None => source.send(&part.text).await?,
+                Some(parameters) => source.execute(&part.text, parameters, &asking.scatter.unbound).await?,
+            }
+        }
+        let mut merger: Option<Merger> = None;
+        let count = sources.len();
+        for source in &mut *sources {
+            let columns = source.columns(&mut self.client).await?;
+            match &merger {
+                None => {
+                    let plan =
+                        asking.scatter.merge.of(columns.len()).ok_or(MergeError::Drift).map_err(refused)?;
+                    merger = Some(Merger::new(&plan, columns, count, options).map_err(refused)?);
+                }
+                Some(merger) => merger.check(&columns).map_err(refused)?,
+            }
+        }
+        let Some(mut merger) = merger else { return Ok(()) };
+        // The first row decides whether there is a result at all.
+        let mut row = Vec::new();
+        let mut step = self.step(&mut merger, sources, &mut row).await?;
+        self.put_columns(&merger, sending);
+        while step == Step::Row {
+            sending.sequence = frame(&mut sending.out, sending.sequence, &row);
+            sending.rows += 1;
+            if sending.out.len() >= BUFFER_BYTES {
+                sending.begun = true;
+                self.client.send(&sending.out).await?;
+                sending.out.clear();
+            }
+            row.clear();
+            step = self.step(&mut merger, sources, &mut row).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes on to the next row of the result, or its end.
+    async fn step(
+        &mut self,
+        merger: &mut Merger,
+        sources: &mut [Source],
+        row: &mut Vec<u8>,
+    ) -> Result<Step, EngineError> {
+        loop {
+            let source = match merger.next(row).map_err(refused)? {
+                Step::Needs(Need::Of(source)) => source,
+                Step::Needs(Need::Any) => any_ready(sources).await,
+                done => return Ok(done),
+            };
+            let one = &mut sources[source];
+            match one.next(&mut self.client).await? {
+                Next::End => merger.end(source),
+                Next::Row(length) => {
+                    merger.row(source, one.row(length)).map_err(refused)?;
+                    one.taken(length);
+                }
+                Next::Large => {
+                    let whole = one.large(&mut self.client, ROW_BYTES_MAX).await?;
+                    merger.row(source, &whole).map_err(refused)?;
+                }
+            }
+        }
+    }
+
+    fn put_columns(&self, merger: &Merger, sending: &mut Sending) {
+        let mut payload = Vec::new();
+        payload.put_lenenc(merger.shown().len() as u64);
+        sending.sequence = frame(&mut sending.out, sending.sequence, &payload);
+        for column in merger.shown() {
+            payload.clear();
+            column.encode(&mut payload);
+            sending.sequence = frame(&mut sending.out, sending.sequence, &payload);
+        }
+        if !self.client.capabilities.has(Capabilities::DEPRECATE_EOF) {
+            payload.clear();
+            encode_eof(0, self.state.idle_status(), &mut payload);
+            sending.sequence = frame(&mut sending.out, sending.sequence, &payload);
+        }
+    }
+
+    /// The end of the result, and what it leaves in the session.
+    async fn scattered(&mut self, sources: &mut [Source], sending: &Sending) -> Result<(), EngineError> {
+        let warnings = sources.iter().fold(0_u16, |sum, source| sum.saturating_add(source.warnings));
+        let status = self.state.idle_status();
+        let mut end = Vec::new();
+        if self.client.capabilities.has(Capabilities::DEPRECATE_EOF) {
+            OkPacket { status, warnings, ..OkPacket::default() }.encode(0xFE, &mut end);
+        } else {
+            encode_eof(warnings, status, &mut end);
+        }
+        let mut bytes = sending.out.clone();
+        self.client.stream.sequence = frame(&mut bytes, sending.sequence, &end);
+        self.state.status = status;
+        self.state.warnings = warnings;
+        self.state.row_count = -1;
+        self.state.found_rows = Some(sending.rows);
+        self.diagnostics = None;
+        if warnings > 0 {
+            self.keep_warnings(sources).await?;
+        }
+        Ok(self.client.send(&bytes).await?)
+    }
+
+    /// Fetches the warnings of all slots, for the SHOW WARNINGS that may follow.
+    async fn keep_warnings(&mut self, sources: &mut [Source]) -> Result<(), EngineError> {
+        let mut all = crate::backend::ResultSet::default();
+        for source in sources.iter_mut().filter(|source| source.warnings > 0 && source.ended) {
+            let some = source.lease.ask_payloads("SHOW WARNINGS").await?;
+            all.columns = some.columns;
+            all.rows.extend(some.rows);
+        }
+        self.diagnostics = Some(self.frame_rows(&all).into());
+        Ok(())
+    }
+
+    /// Whether a transaction has been begun that no server knows of.
+    fn begins(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.begin.is_some())
+            || self.state.status.has(StatusFlags::IN_TRANS)
+            || !self.state.idle_status().has(StatusFlags::AUTOCOMMIT)
+    }
+}
+
+/// A source that has something to read; waits for the first if none has.
+async fn any_ready(sources: &mut [Source]) -> usize {
+    if let Some(ready) = sources.iter_mut().position(|source| !source.ended && source.has_something()) {
+        return ready;
+    }
+    poll_fn(|cx| {
+        for (n, source) in sources.iter_mut().enumerate().filter(|(_, source)| !source.ended) {
+            // An end or a failure is seen by whoever reads next.
+            if source.lease.stream.poll_fill(cx, 1).is_ready() {
+                return Poll::Ready(n);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// All slots are told one time, the first server's.
+async fn same_time(sources: &mut [Source]) -> Result<(), EngineError> {
+    let Some(first) = sources.first_mut() else { return Ok(()) };
+    let rows = first.lease.ask("SELECT UNIX_TIMESTAMP(NOW(6))").await?;
+    let now = rows.first().and_then(|row| row.first()).cloned().flatten().unwrap_or_default();
+    let number = now.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') && !now.is_empty();
+    let now = if number { String::from_utf8_lossy(&now).into_owned() } else { "DEFAULT".to_owned() };
+    for source in sources {
+        source.lease.ask(&format!("SET timestamp={now}")).await?;
+        source.told_time = true;
+    }
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]
+fn refused(error: MergeError) -> EngineError {
+    EngineError::Refused(error.sql_error())
+}
+
+/// A server that failed before the client has seen a byte: the statement failed, the session goes on.
+fn told_late(error: EngineError, begun: bool) -> EngineError {
+    match error {
+        EngineError::Relay(RelayError::Server { error, .. }) if !begun => {
+            EngineError::Lost(RelayError::Server { error, untouched: true })
+        }
+        EngineError::Relay(RelayError::Timeout) if !begun => {
+            EngineError::Lost(RelayError::Server { error: StreamError::Closed, untouched: true })
+        }
+        error => error,
+    }
+}

@@ -1,0 +1,315 @@
+//! A write to several slots: in one transaction of each shard that it touches, so that what fails before
+//! the first COMMIT leaves nothing behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{BackendConn, BackendError, ServerLease};
+use crate::engine::error::EngineError;
+use crate::engine::session::Session;
+use crate::engine::sharded::renaming::Renaming;
+use crate::engine::sharded::scatter::Part;
+use crate::sharding::{ShardId, SlotId};
+use crate::telemetry::StatementContext;
+use crate::wire::{ErrPacket, OkPacket, StatusFlags};
+
+/// A reply's packet at most: a server's OK or ERR takes less.
+const PACKET_BYTES_MAX: u64 = 1 << 20;
+
+/// For statements of our own that begin and end transactions.
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How the answers of several slots become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sum {
+    /// Every slot has its own rows.
+    Rows,
+    /// The same, of an INSERT of several rows: its text counts them.
+    Inserted,
+    /// Every slot has the same rows: one of them counts.
+    Copies,
+}
+
+/// What one slot, or all of them, said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Told {
+    affected_rows: u64,
+    last_insert_id: u64,
+    warnings: u16,
+    info: Vec<u8>,
+}
+
+impl Session {
+    /// Runs all parts and answers once. The client's command has been taken from its input.
+    pub(crate) async fn write_parts(
+        &mut self,
+        parts: &[Part],
+        sum: Sum,
+        context: &mut StatementContext<'_>,
+    ) -> Result<(), EngineError> {
+        let shards = self.shards_of(parts);
+        if shards.len() == 1 {
+            return self.write_on_one_shard(parts, sum, context).await;
+        }
+        if self.is_bound() && !self.holds_for_diagnostics() || self.in_transaction() {
+            return Err(crate::engine::sharded::place::another_shard());
+        }
+        self.let_go().await?;
+        let homes: Vec<SlotId> = shards.iter().map(|(_, slot)| *slot).collect();
+        let mut leases = self.lease_slots(&homes, context.started()).await?;
+        for lease in &mut leases {
+            command(lease, "START TRANSACTION").await?;
+        }
+        let mut all = Vec::with_capacity(parts.len());
+        for part in parts {
+            let shard = self.place.as_ref().map(|place| place.database.shard(part.slot));
+            let at = shards.iter().position(|(known, _)| Some(*known) == shard).unwrap_or_default();
+            match self.run_part(&mut leases[at], part).await {
+                Ok(told) => all.push(told),
+                Err(error) => {
+                    undo(leases).await;
+                    return Err(error);
+                }
+            }
+        }
+        for (n, lease) in leases.iter_mut().enumerate() {
+            match command(lease, "COMMIT").await {
+                Ok(_) => {}
+                Err(error) if n == 0 => return Err(error.into()),
+                Err(_) => {
+                    return Err(EngineError::refused(
+                        1180,
+                        "HY000",
+                        "DZ1602: one shard has committed this statement and another one could not; look at both",
+                    ));
+                }
+            }
+        }
+        self.wrote(summed(&all, sum)).await
+    }
+
+    /// All slots lie on one shard: its own transaction makes the parts one.
+    async fn write_on_one_shard(
+        &mut self,
+        parts: &[Part],
+        sum: Sum,
+        context: &mut StatementContext<'_>,
+    ) -> Result<(), EngineError> {
+        let Some(first) = parts.first() else { return Ok(()) };
+        self.go_to(first.slot).await?;
+        let own = !self.in_transaction();
+        let waited = self.acquire(context.started()).await?;
+        context.leased(waited);
+        self.begin_where_leased().await?;
+        self.has_begun();
+        let mut lease = self.lease.take().expect("acquired just before");
+        let begun = if own {
+            command(&mut lease, "START TRANSACTION").await
+        } else {
+            command(&mut lease, "SAVEPOINT dazzle_statement").await
+        };
+        let mut all = Vec::with_capacity(parts.len());
+        let mut failure = begun.err().map(EngineError::from);
+        for part in parts {
+            if failure.is_some() {
+                break;
+            }
+            match self.run_part(&mut lease, part).await {
+                Ok(told) => all.push(told),
+                Err(error) => failure = Some(error),
+            }
+        }
+        let end = match (own, failure.is_some()) {
+            (true, false) => "COMMIT",
+            (true, true) => "ROLLBACK",
+            (false, false) => "RELEASE SAVEPOINT dazzle_statement",
+            (false, true) => "ROLLBACK TO SAVEPOINT dazzle_statement",
+        };
+        let ended = command(&mut lease, end).await;
+        self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
+        self.lease = Some(lease);
+        if let Err(error) = ended {
+            self.drop_lease();
+            return Err(failure.unwrap_or_else(|| error.into()));
+        }
+        self.mark_and_release();
+        match failure {
+            Some(error) => Err(error),
+            None => self.wrote(summed(&all, sum)).await,
+        }
+    }
+
+    async fn run_part(&mut self, lease: &mut ServerLease, part: &Part) -> Result<Told, EngineError> {
+        let Some(place) = &mut self.place else { return Ok(Told::default()) };
+        let image = place.image(&self.state.image, part.slot);
+        let renaming = Arc::clone(place.database.renaming(part.slot));
+        lease.adopt(&image).await?;
+        let limit = self.reply_timeout();
+        match command_bytes(lease, &part.text, limit).await {
+            Ok(told) => Ok(told),
+            Err(BackendError::Server(packet)) => Err(BackendError::Server(renamed(packet, &renaming)).into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The shards of these parts in a fixed order, each with the first of its slots.
+    fn shards_of(&self, parts: &[Part]) -> Vec<(ShardId, SlotId)> {
+        let Some(place) = &self.place else { return Vec::new() };
+        let mut shards: Vec<(ShardId, SlotId)> = Vec::new();
+        for part in parts {
+            let shard = place.database.shard(part.slot);
+            if !shards.iter().any(|(known, _)| *known == shard) {
+                shards.push((shard, part.slot));
+            }
+        }
+        shards.sort_by_key(|(shard, _)| *shard);
+        shards
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.state.status.has(StatusFlags::IN_TRANS)
+            || !self.state.idle_status().has(StatusFlags::AUTOCOMMIT)
+            || self.place.as_ref().is_some_and(|place| place.begin.is_some())
+    }
+
+    async fn wrote(&mut self, told: Told) -> Result<(), EngineError> {
+        self.state.row_count = i64::try_from(told.affected_rows).unwrap_or(i64::MAX);
+        self.state.warnings = told.warnings;
+        self.diagnostics = None;
+        if told.last_insert_id != 0 {
+            self.state.last_insert_id = told.last_insert_id;
+        }
+        let ok = OkPacket {
+            affected_rows: told.affected_rows,
+            last_insert_id: told.last_insert_id,
+            status: self.state.status,
+            warnings: told.warnings,
+            info: &told.info,
+            ..OkPacket::default()
+        };
+        Ok(self.client.send_ok(&ok).await?)
+    }
+}
+
+/// Nothing has been committed: everything is undone. A connection on which that fails is closed, which
+/// undoes it as well.
+async fn undo(leases: Vec<ServerLease>) {
+    for mut lease in leases {
+        if command(&mut lease, "ROLLBACK").await.is_err() {
+            lease.close();
+        }
+    }
+}
+
+async fn command(conn: &mut BackendConn, text: &str) -> Result<Told, BackendError> {
+    command_bytes(conn, text.as_bytes(), CONTROL_TIMEOUT).await
+}
+
+/// One statement without rows.
+async fn command_bytes(conn: &mut BackendConn, text: &[u8], limit: Duration) -> Result<Told, BackendError> {
+    conn.begin();
+    let closing = conn.closing_frames();
+    let payload = conn.query_payload(text);
+    let mut bytes = closing;
+    crate::wire::frame(&mut bytes, 0, &payload);
+    let stream = &mut conn.stream;
+    let exchange = async {
+        stream.write_all(&bytes).await?;
+        stream.sequence = 1;
+        Ok::<_, BackendError>(stream.read_payload(PACKET_BYTES_MAX).await?)
+    };
+    let reply = conn.deadline.run(limit, exchange).await;
+    let reply = reply.map_err(|_| BackendError::Timeout("a write to several slots"))??;
+    if reply.first() == Some(&0xFF) {
+        let status = conn.status;
+        conn.answered(status);
+        return Err(BackendError::Server(ErrPacket::parse(&reply)?));
+    }
+    let ok = OkPacket::parse(&reply)?;
+    let told = Told {
+        affected_rows: ok.affected_rows,
+        last_insert_id: ok.last_insert_id,
+        warnings: ok.warnings,
+        info: ok.info.to_vec(),
+    };
+    let status = ok.status;
+    conn.answered(status);
+    Ok(told)
+}
+
+fn renamed(mut packet: ErrPacket, renaming: &Renaming) -> ErrPacket {
+    if let Some(message) = renaming.message(&packet.message) {
+        packet.message = message;
+    }
+    packet
+}
+
+/// One answer of several: rows add up, the first generated id counts, and the numbers of the texts add up.
+fn summed(all: &[Told], sum: Sum) -> Told {
+    let Some(first) = all.first() else { return Told::default() };
+    if sum == Sum::Copies || all.len() == 1 {
+        return first.clone();
+    }
+    Told {
+        affected_rows: all.iter().map(|told| told.affected_rows).sum(),
+        last_insert_id: all.iter().map(|told| told.last_insert_id).find(|id| *id != 0).unwrap_or_default(),
+        warnings: all.iter().fold(0, |sum: u16, told| sum.saturating_add(told.warnings)),
+        info: if sum == Sum::Inserted || !first.info.is_empty() { summed_info(all) } else { Vec::new() },
+    }
+}
+
+/// `Records: 3  Duplicates: 0  Warnings: 0`, `Rows matched: 1  Changed: 1  Warnings: 0`: the same text with
+/// the sums. A single row of an INSERT has no text: it is one record.
+fn summed_info(all: &[Told]) -> Vec<u8> {
+    const WITHOUT: &[u8] = b"Records: 1  Duplicates: 0  Warnings: 0";
+    let texts: Vec<&[u8]> =
+        all.iter().map(|told| if told.info.is_empty() { WITHOUT } else { &told.info[..] }).collect();
+    let numbers = |text: &[u8]| -> Vec<u64> {
+        text.split(|byte| !byte.is_ascii_digit())
+            .filter(|digits| !digits.is_empty())
+            .filter_map(|digits| std::str::from_utf8(digits).ok()?.parse().ok())
+            .collect()
+    };
+    let mut sums: Vec<u64> = Vec::new();
+    for text in &texts {
+        for (n, number) in numbers(text).into_iter().enumerate() {
+            match sums.get_mut(n) {
+                Some(sum) => *sum += number,
+                None => sums.push(number),
+            }
+        }
+    }
+    let mut sums = sums.into_iter();
+    let mut info = Vec::new();
+    let mut digits = false;
+    for byte in texts.first().copied().unwrap_or_default() {
+        if !byte.is_ascii_digit() {
+            info.push(*byte);
+        } else if !digits {
+            info.extend_from_slice(sums.next().unwrap_or_default().to_string().as_bytes());
+        }
+        digits = byte.is_ascii_digit();
+    }
+    info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sum, Told, summed};
+
+    fn told(affected_rows: u64, last_insert_id: u64, info: &str) -> Told {
+        Told { affected_rows, last_insert_id, warnings: 1, info: info.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn several_answers_are_one() {
+        let all = [told(2, 0, "Records: 2  Duplicates: 0  Warnings: 1"), told(1, 7, "")];
+        let one = summed(&all, Sum::Inserted);
+        assert_eq!((one.affected_rows, one.last_insert_id, one.warnings), (3, 7, 2));
+        assert_eq!(one.info, b"Records: 3  Duplicates: 0  Warnings: 1");
+        assert_eq!(summed(&all, Sum::Copies), all[0]);
+        let update = "Rows matched: 1  Changed: 1  Warnings: 0";
+        let one = summed(&[told(1, 0, update), told(1, 0, update)], Sum::Rows);
+        assert_eq!(one.info, b"Rows matched: 2  Changed: 2  Warnings: 0");
+    }
+}

@@ -1,0 +1,258 @@
+//! Statements by the seed: keys in every spelling, under every operator, in both protocols; aggregates,
+//! groups, orders, limits, joins, subqueries; writes.
+
+use dazzle::wire::{Writer, column_type};
+
+use crate::data::{self, ORDER, USERS};
+use crate::draw::Draw;
+use crate::query::{Item, Predicate, Query, Sort};
+use crate::support::Parameter;
+
+/// A statement and whether it writes.
+#[derive(Clone, Debug)]
+pub(crate) enum Generated {
+    Read(Query),
+    Write(String),
+}
+
+/// The next statement. `id` numbers new rows.
+pub(crate) fn statement(draw: &mut Draw, id: u64) -> Generated {
+    if draw.percent(20) { Generated::Write(write(draw, id)) } else { Generated::Read(read(draw)) }
+}
+
+/// Columns of `orders o` whose equal values are written alike, and those that are not.
+const EXACT: [&str; 7] =
+    ["o.shop_id", "o.amount", "o.discount", "o.waited", "o.big", "o.created_at", "o.user_id"];
+const LOOSE: [&str; 2] = ["o.status", "o.note"];
+
+const AGGREGATES: [&str; 19] = [
+    "COUNT(*)",
+    "COUNT(o.discount)",
+    "SUM(o.amount)",
+    "AVG(o.amount)",
+    "MIN(o.amount)",
+    "MAX(o.amount)",
+    "SUM(o.discount)",
+    "AVG(o.discount)",
+    "MIN(o.created_at)",
+    "MAX(o.waited)",
+    "MIN(o.waited)",
+    "MAX(o.big)",
+    "BIT_OR(o.big)",
+    "BIT_AND(o.big)",
+    "BIT_XOR(o.shop_id)",
+    "COUNT(DISTINCT o.shop_id)",
+    "COUNT(DISTINCT o.status)",
+    "SUM(o.big)",
+    "SUM(o.shop_id)",
+];
+
+fn plain(sql: &str) -> Item {
+    Item { sql: sql.to_owned(), loose: false }
+}
+
+fn read(draw: &mut Draw) -> Query {
+    let mut query = Query { from: source(draw).to_owned(), ..Query::default() };
+    for _ in 0..draw.below(3) {
+        let predicate = if draw.percent(60) { key_predicate(draw) } else { other_predicate(draw) };
+        query.conditions.push(predicate);
+    }
+    match draw.below(4) {
+        0 => aggregate(draw, &mut query),
+        1 => group(draw, &mut query),
+        2 => distinct(draw, &mut query),
+        _ => rows(draw, &mut query),
+    }
+    query
+}
+
+fn source(draw: &mut Draw) -> &'static str {
+    draw.one_of(&[
+        "orders o",
+        "orders o",
+        "orders o",
+        "orders o JOIN users u ON u.id = o.user_id",
+        "orders o LEFT JOIN users u ON u.id = o.user_id AND u.level > 100",
+        "users u JOIN orders o ON o.user_id = u.id JOIN shops s ON s.id = o.shop_id",
+        "orders o LEFT JOIN shops s ON s.id = o.shop_id",
+        "orders o JOIN order_items i ON i.order_id = o.id AND i.user_id = o.user_id",
+    ])
+}
+
+fn rows(draw: &mut Draw, query: &mut Query) {
+    query.items = vec![plain("o.id"), plain("o.user_id")];
+    query.items.push(plain(draw.one_of(&EXACT)));
+    query.items.push(plain(draw.one_of(&LOOSE)));
+    let several = query.from.contains("order_items");
+    if draw.percent(70) {
+        for _ in 0..draw.below(3) {
+            query.order.push(sort(draw));
+        }
+        if !several && draw.percent(60) {
+            query.order.push(Sort { sql: "o.id".into(), item: Some(0) });
+            query.total = true;
+        }
+        for sort in &mut query.order {
+            if sort.item.is_none() {
+                sort.item = query
+                    .items
+                    .iter()
+                    .position(|item| item.sql == bare(&sort.sql) && !LOOSE.contains(&&*item.sql));
+            }
+        }
+    }
+    if draw.percent(50) {
+        query.limit = Some((draw.below(12), if draw.percent(40) { draw.below(8) } else { 0 }));
+    }
+}
+
+fn bare(sort: &str) -> &str {
+    sort.trim_end_matches(" DESC")
+}
+
+fn sort(draw: &mut Draw) -> Sort {
+    let column = if draw.percent(70) { draw.one_of(&EXACT) } else { draw.one_of(&LOOSE) };
+    let direction = if draw.percent(50) { " DESC" } else { "" };
+    Sort { sql: format!("{column}{direction}"), item: None }
+}
+
+fn aggregate(draw: &mut Draw, query: &mut Query) {
+    for _ in 0..=draw.below(3) {
+        query.items.push(plain(draw.one_of(&AGGREGATES)));
+    }
+}
+
+fn group(draw: &mut Draw, query: &mut Query) {
+    let (key, loose) = match draw.below(3) {
+        0 => ("o.status", true),
+        1 => ("o.user_id", false),
+        _ => (draw.one_of(&EXACT), false),
+    };
+    query.items.push(Item { sql: key.to_owned(), loose });
+    query.group.push(key.to_owned());
+    aggregate(draw, query);
+    if draw.percent(30) {
+        query.having =
+            Some((draw.one_of(&["COUNT(*) > 2", "SUM(o.amount) >= 100.5", "COUNT(*) = 1"])).to_owned());
+    }
+    match draw.below(4) {
+        0 => {
+            query.order.push(Sort { sql: key.to_owned(), item: (!loose).then_some(0) });
+            query.total = true;
+        }
+        1 => {
+            let item = 1 + draw.below(query.items.len() as u64 - 1) as usize;
+            let by = query.items[item].sql.clone();
+            query.order.push(Sort { sql: format!("{by} DESC"), item: Some(item) });
+            query.order.push(Sort { sql: key.to_owned(), item: (!loose).then_some(0) });
+            query.total = true;
+        }
+        _ => {}
+    }
+    if draw.percent(40) {
+        query.limit = Some((draw.below(6), 0));
+    }
+}
+
+fn distinct(draw: &mut Draw, query: &mut Query) {
+    query.distinct = true;
+    let loose = draw.percent(40);
+    let column = if loose { draw.one_of(&LOOSE) } else { draw.one_of(&EXACT) };
+    query.items.push(Item { sql: column.to_owned(), loose });
+    if draw.percent(50) {
+        query.order.push(Sort { sql: column.to_owned(), item: (!loose).then_some(0) });
+        query.total = true;
+    }
+    if draw.percent(40) {
+        query.limit = Some((draw.below(6), draw.below(3)));
+    }
+}
+
+/// A key as people write it; the bigint that it means.
+fn spelling(draw: &mut Draw, key: i64) -> Predicate {
+    let text =
+        |text: String| Predicate { sql: "?".into(), parameters: vec![Parameter::text(text.as_bytes())] };
+    let sql = |sql: String| Predicate { sql, parameters: Vec::new() };
+    match draw.below(10) {
+        0..=3 => sql(key.to_string()),
+        4 => sql(format!("'{key}'")),
+        5 => sql(format!("' {key}'")),
+        6 => sql(format!("{key}.0")),
+        7 => sql(format!("'{key}abc'")),
+        8 => text(key.to_string()),
+        _ => Predicate { sql: "?".into(), parameters: vec![number(draw, key)] },
+    }
+}
+
+/// A parameter of one of the types that a driver might bind.
+fn number(draw: &mut Draw, key: i64) -> Parameter {
+    match (draw.below(3), i32::try_from(key)) {
+        (0, Ok(small)) => Parameter { kind: column_type::LONG, value: Some(small.to_le_bytes().to_vec()) },
+        (1, _) => {
+            let mut value = Vec::new();
+            value.put_lenenc_bytes(key.to_string().as_bytes());
+            Parameter { kind: column_type::NEWDECIMAL, value: Some(value) }
+        }
+        _ => Parameter::int(key),
+    }
+}
+
+fn key_predicate(draw: &mut Draw) -> Predicate {
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let key = draw.one_of(&USERS);
+        keys.push(spelling(draw, key));
+    }
+    let (a, b, c) = (&keys[0].sql, &keys[1].sql, &keys[2].sql);
+    let (form, used): (String, usize) = match draw.below(12) {
+        0..=3 => (format!("o.user_id = {a}"), 1),
+        4 => (format!("{a} = o.user_id"), 1),
+        5 => (format!("o.user_id <=> {a}"), 1),
+        6 => (format!("o.user_id IN ({a}, {b}, {c})"), 3),
+        7 => (format!("o.user_id BETWEEN {a} AND {b}"), 2),
+        8 => (format!("(o.user_id = {a} OR o.user_id = {b})"), 2),
+        9 => (format!("NOT (o.user_id = {a})"), 1),
+        10 => (format!("o.user_id NOT IN ({a}, {b})"), 2),
+        _ => (format!("(o.user_id = {a} OR o.shop_id = 2)"), 1),
+    };
+    Predicate { sql: form, parameters: keys.into_iter().take(used).flat_map(|key| key.parameters).collect() }
+}
+
+fn other_predicate(draw: &mut Draw) -> Predicate {
+    let sql = match draw.below(8) {
+        0 => format!("o.status = {}", data::status(draw)),
+        1 => format!("o.note < {}", data::word(draw)),
+        2 => "o.discount IS NULL".to_owned(),
+        3 => format!("o.amount > {}.5", draw.below(50)),
+        4 => "o.created_at >= '2026-02-01'".to_owned(),
+        5 => "o.shop_id IN (SELECT id FROM shops WHERE city_id < 3)".to_owned(),
+        6 => "o.user_id IN (SELECT id FROM users WHERE level > 50)".to_owned(),
+        _ => "EXISTS (SELECT 1 FROM order_items x WHERE x.user_id = o.user_id AND x.quantity > 2)".to_owned(),
+    };
+    Predicate { sql, parameters: Vec::new() }
+}
+
+fn write(draw: &mut Draw, id: u64) -> String {
+    let user = draw.one_of(&USERS);
+    let other = draw.one_of(&USERS);
+    match draw.below(10) {
+        0 | 1 => format!("INSERT INTO orders ({ORDER}) VALUES {}", data::order(draw, id, user)),
+        2 => format!(
+            "INSERT INTO orders ({ORDER}) VALUES {}, {}",
+            data::order(draw, id, user),
+            data::order(draw, id + 1, other)
+        ),
+        3 => format!("UPDATE orders SET amount = amount + 1 WHERE user_id = {user}"),
+        4 => format!("UPDATE orders SET status = {} WHERE user_id IN ({user}, {other})", data::status(draw)),
+        5 => "UPDATE orders SET discount = 1 WHERE discount IS NULL".to_owned(),
+        6 => format!("DELETE FROM orders WHERE user_id = '{user}' AND shop_id = {}", draw.below(6) + 1),
+        7 => {
+            format!("UPDATE orders SET user_id = {other} WHERE user_id = {user} AND id = {}", draw.below(90))
+        }
+        8 => {
+            let known = draw.below(90) + 1;
+            format!("REPLACE INTO orders ({ORDER}) VALUES {}", data::order(draw, known, user))
+        }
+        _ => format!("UPDATE cities SET name = CONCAT(name, 'x') WHERE id = {}", draw.below(4) + 1),
+    }
+}
