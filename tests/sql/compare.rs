@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dazzle::wire::{ColumnDefinition, column_type};
+use dazzle::wire::{BINARY_CHARSET, ColumnDefinition, ENUM_FLAG, SET_FLAG, UNSIGNED_FLAG, column_type};
 
 use crate::answer::{Answer, Row};
 
@@ -24,6 +24,9 @@ pub(crate) struct Promise {
 pub(crate) enum Verdict {
     /// The same.
     Same,
+    /// The same but for a detail that a server's own choice of a plan changes as well: a column's display
+    /// width, its flags of keys and NOT NULL, how often a warning was given.
+    Nearly(String),
     /// Refused by this number.
     Refused(String),
     /// Different, and in what.
@@ -42,9 +45,24 @@ pub(crate) fn verdict(
         return Verdict::Refused(number.to_owned());
     }
     match differences(promise, reference, whole, subject) {
-        None => Verdict::Same,
+        None => details(reference, subject).map_or(Verdict::Same, Verdict::Nearly),
         Some(what) => Verdict::Wrong(what),
     }
+}
+
+/// What differs between two answers with the same rows.
+fn details(reference: &Answer, subject: &Answer) -> Option<String> {
+    let (Answer::Rows { columns: a, warnings: w, .. }, Answer::Rows { columns: b, warnings: v, .. }) =
+        (reference, subject)
+    else {
+        return None;
+    };
+    let column = a.iter().zip(b).find(|(a, b)| a != b);
+    let what = |(a, b): (&ColumnDefinition, &ColumnDefinition)| {
+        let shown = |column: &ColumnDefinition| (column.length, column.flags, column.decimals);
+        format!("{}: {:?} for {:?}", String::from_utf8_lossy(&a.name), shown(b), shown(a))
+    };
+    column.map(what).or_else(|| (w != v).then(|| format!("{v} warnings for {w}")))
 }
 
 fn differences(
@@ -64,7 +82,7 @@ fn differences(
             Answer::Rows { columns: a, rows: expected, warnings: w },
             Answer::Rows { columns: b, rows, warnings: v },
         ) => metadata(a, b)
-            .or_else(|| (w != v).then(|| format!("{v} warnings for {w}")))
+            .or_else(|| ((*w == 0) != (*v == 0)).then(|| format!("{v} warnings for {w}")))
             .or_else(|| rows_differ(promise, a, (expected, rows), whole)),
         _ => Some(format!("{} for {}", brief(subject), brief(reference))),
     }
@@ -82,7 +100,17 @@ fn metadata(expected: &[ColumnDefinition], columns: &[ColumnDefinition]) -> Opti
     if expected.len() != columns.len() {
         return Some(format!("{} columns for {}", columns.len(), expected.len()));
     }
-    let pair = expected.iter().zip(columns).find(|(a, b)| a != b);
+    let typed = |column: &ColumnDefinition| {
+        let text = column.charset != BINARY_CHARSET;
+        let flags = column.flags & (UNSIGNED_FLAG | ENUM_FLAG | SET_FLAG);
+        let names =
+            (column.schema.clone(), column.table.clone(), column.org_table.clone(), column.name.clone());
+        let decimals = if text { 0 } else { column.decimals };
+        // Servers tell an origin of what is no table's column only where their plan made a temporary table.
+        let origin = if column.org_table.is_empty() { Vec::new() } else { column.org_name.clone() };
+        (names, origin, column.column_type, column.charset, flags, decimals)
+    };
+    let pair = expected.iter().zip(columns).find(|(a, b)| typed(a) != typed(b));
     pair.map(|(a, b)| format!("column {b:?} for {a:?}"))
 }
 

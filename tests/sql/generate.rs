@@ -90,6 +90,7 @@ fn rows(draw: &mut Draw, query: &mut Query) {
         }
         if !several && draw.percent(60) {
             query.order.push(Sort { sql: "o.id".into(), item: Some(0) });
+            query.order.push(Sort { sql: "o.user_id".into(), item: Some(1) });
             query.total = true;
         }
         for sort in &mut query.order {

@@ -25,6 +25,7 @@ const WRITES: u64 = 20;
 #[derive(Debug, Default)]
 struct Tally {
     same: u64,
+    nearly: BTreeMap<String, u64>,
     refused: BTreeMap<String, u64>,
     wrong: Vec<String>,
 }
@@ -33,6 +34,10 @@ impl Tally {
     fn count(&mut self, sql: &str, verdict: Verdict) {
         match verdict {
             Verdict::Same => self.same += 1,
+            Verdict::Nearly(what) => {
+                self.same += 1;
+                *self.nearly.entry(what).or_default() += 1;
+            }
             Verdict::Refused(number) => {
                 if std::env::var("ORACLE_SHOW_REFUSED").is_ok() {
                     println!("refused by {number}: {sql}");
@@ -58,6 +63,8 @@ impl Tally {
 
     fn report(&self) {
         println!("refusals: {:?}", self.refused);
+        let nearly: u64 = self.nearly.values().sum();
+        println!("answered the same but for a detail: {nearly} {:?}", self.nearly);
         println!(
             "{{\"same\":{},\"refused\":{},\"wrong\":{},\"accepted\":{}}}",
             self.same,

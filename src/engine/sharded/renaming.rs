@@ -24,6 +24,10 @@ impl Renaming {
         }
         if shown {
             column.name = [TABLES_IN, &self.logical].concat();
+            // MySQL names the column of its own table so, too.
+            if column.org_name.starts_with(TABLES_IN) {
+                column.org_name.clone_from(&column.name);
+            }
         }
         if *column.schema == *self.physical {
             column.schema = self.logical.to_vec();
