@@ -18,7 +18,7 @@ use crate::admin::{self, AdminState, Lifecycle, Readiness, systemd};
 use crate::backend::pool::{Upkeep, WorkerId};
 use crate::config::{Config, ConfigError, ConfigFile, Poll};
 use crate::engine::accounts::Accounts;
-use crate::engine::{Engine, FactsCache, Shutdown, Station, Worker};
+use crate::engine::{Engine, FactsCache, PinWatch, Shutdown, Station, Worker};
 use crate::frontend::tls::Material;
 use crate::frontend::{BoundListener, ClientCounts, Frontend, Security, bind};
 use crate::sharding::{self, Date, RuleSet};
@@ -150,6 +150,7 @@ impl Server {
     /// The control plane: signals, reload, the operators' port. Returns whether the end was clean.
     async fn control(mut self) -> bool {
         let (stop_admin, stop) = watch::channel(false);
+        drop(spawn("pins.watch", PinWatch::new(Arc::clone(&self.engine)).run()));
         if let Some(listener) = self.admin.take().and_then(|listener| TcpListener::from_std(listener).ok()) {
             let state = AdminState {
                 telemetry: Arc::clone(&self.engine.telemetry),

@@ -3,6 +3,7 @@
 
 mod digests;
 mod listener;
+mod pins;
 mod readiness;
 pub mod systemd;
 
@@ -59,6 +60,7 @@ fn router(state: Arc<AdminState>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/digests", get(digests))
+        .route("/pins", get(pins))
         .layer(middleware::map_response(one_request_a_connection))
         .with_state(state)
 }
@@ -89,6 +91,10 @@ async fn readyz(State(state): State<Arc<AdminState>>) -> Response {
     let report = state.readiness.report();
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(CONTENT_TYPE, JSON)], report.to_json()).into_response()
+}
+
+async fn pins(State(state): State<Arc<AdminState>>) -> Response {
+    ([(CONTENT_TYPE, JSON)], pins::to_json(state.telemetry.pins())).into_response()
 }
 
 async fn digests(State(state): State<Arc<AdminState>>, RawQuery(query): RawQuery) -> Response {

@@ -57,6 +57,7 @@ async fn each_page_answers_in_its_own_type() {
         ("/metrics", "application/openmetrics-text; version=1.0.0; charset=utf-8", "# EOF"),
         ("/healthz", "text/plain", "ok"),
         ("/digests", "application/json", "{\"digests\":[]}"),
+        ("/pins", "application/json", "{\"pinned\":[],\"pins\":[]}"),
     ] {
         let reply = port.get(path).await;
         assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {reply}");

@@ -136,6 +136,7 @@ fn user(changes: &mut Changes, path: &str, old: &User, new: &User) {
         connections_max,
         leases_max,
         dedicated,
+        pinned_max,
         require_tls,
     } = old;
     let fields = [
@@ -147,6 +148,7 @@ fn user(changes: &mut Changes, path: &str, old: &User, new: &User) {
         ("connections_max", *connections_max != new.connections_max),
         ("leases_max", *leases_max != new.leases_max),
         ("dedicated", *dedicated != new.dedicated),
+        ("pinned_max", *pinned_max != new.pinned_max),
         ("require_tls", *require_tls != new.require_tls),
     ];
     for (field, differs) in fields {

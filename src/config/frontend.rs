@@ -96,6 +96,8 @@ pub struct User {
     pub leases_max: u32,
     /// Server connections that nobody else can take, beside the shared ones.
     pub dedicated: u32,
+    /// A session kept on one server connection for longer is ended. Zero: no limit. Transactions do not count.
+    pub pinned_max: Duration,
     /// Whether a session of this user must use TLS (or a unix socket).
     pub require_tls: bool,
 }
@@ -133,10 +135,17 @@ pub struct Limits {
     pub packet_bytes_max: u64,
     /// Prepared statements of one session; one more gets 1461.
     pub prepared_statements_max: u32,
+    /// A session kept on one server connection for longer is told of in the log. Zero: none is.
+    pub pin_report: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections_max: 16_000, packet_bytes_max: 64 << 20, prepared_statements_max: 16_382 }
+        Self {
+            connections_max: 16_000,
+            packet_bytes_max: 64 << 20,
+            prepared_statements_max: 16_382,
+            pin_report: Duration::from_secs(60),
+        }
     }
 }

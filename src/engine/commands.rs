@@ -96,6 +96,7 @@ impl Session {
         self.forget_statements();
         self.diagnostics = None;
         self.state.reset();
+        self.follow_wait_timeout();
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use crate::backend::Flavor;
 use crate::engine::error::EngineError;
 use crate::engine::session::Session;
 use crate::sql::{Effects, KillId, KillScope, Kind, ShowKind, Statement, kill_target};
-use crate::telemetry::{Kill, PinReason};
-use crate::wire::{Capabilities, OkPacket, StatusFlags, Writer, encode_eof, frame};
+use crate::telemetry::Kill;
+use crate::wire::OkPacket;
 
 impl Session {
     /// Answers a statement that must not, or need not, reach a server. False: it is to be sent.
@@ -33,7 +33,7 @@ impl Session {
         if !asks || self.is_bound() && self.witness.last_statement {
             return Ok(false);
         }
-        self.answer_diagnostics(text).await
+        self.answer_diagnostics(statement, text).await
     }
 
     /// What a server tells a client that did not offer its files: our own connection offers them.
@@ -52,6 +52,7 @@ impl Session {
         }
     }
 
+<<<<<<< HEAD
     async fn answer_diagnostics(&mut self, text: &[u8]) -> Result<bool, EngineError> {
         if self.state.warnings == 0 && self.diagnostics.is_none() {
             // No warnings on this side, none on any idle connection's after a clean statement: only one
@@ -133,6 +134,8 @@ impl Session {
         bytes
     }
 
+=======
+>>>>>>> 2b13b5d (Pins end with their cause and are visible; diagnostics survive any pause)
     async fn kill_statement(&mut self, text: &[u8]) -> Result<(), EngineError> {
         let Some(target) = kill_target(text, self.state.mode) else {
             return Err(EngineError::refused(

@@ -5,14 +5,20 @@ mod changes;
 mod client;
 mod combine;
 mod commands;
+mod diagnostics;
 mod error;
 mod execute;
 mod facts;
+<<<<<<< HEAD
 mod interruption;
+=======
+mod held;
+>>>>>>> 2b13b5d (Pins end with their cause and are visible; diagnostics survive any pause)
 mod kill;
 mod local;
 mod offer;
 mod parameters;
+mod pin_watch;
 mod pins;
 mod prepared;
 mod process;
@@ -35,6 +41,7 @@ pub use error::{EngineError, pool_refusal};
 pub use facts::FactsCache;
 pub use offer::{Offered, offer};
 pub use parameters::{ParameterLayout, skip_value};
+pub use pin_watch::PinWatch;
 pub use process::{Engine, Shutdown};
 pub use relay::RelayError;
 pub use servers::{learn_servers, server_facts};

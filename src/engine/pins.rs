@@ -1,7 +1,7 @@
 //! Why a session keeps its server connection: what a statement left behind that no image describes.
 
 use crate::engine::values::keeps_found_rows;
-use crate::sql::{Effects, Kind, Statement};
+use crate::sql::{Effects, Statement};
 use crate::telemetry::PinReason;
 use crate::wire::StatusFlags;
 
@@ -9,7 +9,8 @@ use crate::wire::StatusFlags;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pins(u32);
 
-/// Reasons that end by themselves; all others last until the session is reset.
+/// Reasons that end by themselves, or leave nothing that a reset would have to wipe; the others last until what
+/// is held is given up, or the session is reset.
 const PASSING: [PinReason; 6] = [
     PinReason::Warnings,
     PinReason::FoundRows,
@@ -33,6 +34,28 @@ const LASTING: [(Effects, PinReason); 11] = [
     (Effects::XA, PinReason::Xa),
     (Effects::UNREADABLE, PinReason::Unknown),
 ];
+
+/// Effects that the server reports as a change of state, and that have a reason of their own.
+const EXPLAINING: Effects = Effects::CREATES_TEMPORARY_TABLE
+    .with(Effects::DROPS_TABLE)
+    .with(Effects::TEXT_PREPARE)
+    .with(Effects::TEXT_DEALLOCATE)
+    .with(Effects::SETS_UNTRACKED)
+    .with(Effects::SETS_SYSTEM_VARIABLE)
+    .with(Effects::SETS_NEXT_TRANSACTION)
+    .with(Effects::SET_ROLE)
+    .with(Effects::XA);
+
+/// What a reply told of the session after its statement.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct After {
+    /// The session's status.
+    pub status: StatusFlags,
+    /// A transaction was open, and is not any more.
+    pub ended_transaction: bool,
+    /// The server reported a change of state that is neither a variable nor the schema.
+    pub unexplained: bool,
+}
 
 impl Pins {
     const fn bit(reason: PinReason) -> u32 {
@@ -96,11 +119,9 @@ impl Pins {
         PinReason::ALL.into_iter().filter(move |reason| self.has(*reason))
     }
 
-    /// Takes in what a statement did. `status` is the session's after it; `unexplained`: the server
-    /// reported a change of state that is neither a variable nor the schema.
-    pub fn fold(&mut self, statement: &Statement, status: StatusFlags, unexplained: bool) {
-        let effects = statement.effects;
-        let in_transaction = status.has(StatusFlags::IN_TRANS);
+    /// Takes in what a statement did: of its effects those that it had.
+    pub fn fold(&mut self, statement: &Statement, effects: Effects, after: After) {
+        let in_transaction = after.status.has(StatusFlags::IN_TRANS);
         // Ends come first: where a text holds both an end and a beginning, the beginning counts.
         if effects.contains(Effects::UNLOCKS_TABLES) {
             self.end(PinReason::TableLock);
@@ -114,7 +135,10 @@ impl Pins {
         if !keeps_found_rows(statement) {
             self.end(PinReason::FoundRows);
         }
-        if statement.kind != Kind::Set && !in_transaction {
+        // A statement without tables leaves the characteristics to the next one.
+        if after.ended_transaction
+            || effects.intersects(Effects::ENDS_TRANSACTION | Effects::IMPLICIT_COMMIT) && !in_transaction
+        {
             self.end(PinReason::NextTransaction);
         }
         if effects.contains(Effects::ENDS_TRANSACTION) {
@@ -136,7 +160,7 @@ impl Pins {
         if effects.contains(Effects::SAVEPOINT) && !in_transaction {
             self.add(PinReason::Savepoint);
         }
-        if unexplained && self.lasting().is_empty() {
+        if after.unexplained && (self.lasting().is_empty() || !effects.intersects(EXPLAINING)) {
             self.add(PinReason::StateChange);
         }
     }
@@ -150,7 +174,8 @@ mod tests {
     fn after(statements: &[&str]) -> Vec<PinReason> {
         let mut pins = Pins::default();
         for text in statements {
-            pins.fold(&analyze(text.as_bytes(), LexMode::default()), StatusFlags::AUTOCOMMIT, false);
+            let statement = analyze(text.as_bytes(), LexMode::default());
+            pins.fold(&statement, statement.effects, After::default());
         }
         pins.iter().collect()
     }
@@ -169,7 +194,8 @@ mod tests {
         check(&["SELECT SQL_CALC_FOUND_ROWS * FROM t LIMIT 1"], &[PinReason::FoundRows]);
         check(&["SELECT SQL_CALC_FOUND_ROWS * FROM t LIMIT 1", "SELECT 1"], &[]);
         check(&["SET TRANSACTION READ ONLY"], &[PinReason::NextTransaction]);
-        check(&["SET TRANSACTION READ ONLY", "SELECT 1"], &[]);
+        check(&["SET TRANSACTION READ ONLY", "SELECT 1"], &[PinReason::NextTransaction]);
+        check(&["SET TRANSACTION READ ONLY", "COMMIT"], &[]);
         check(&["CREATE TEMPORARY TABLE t (a INT)", "SELECT 1"], &[PinReason::TemporaryTable]);
     }
 
@@ -177,7 +203,13 @@ mod tests {
     fn a_change_the_server_reports_without_a_name_pins() {
         let mut pins = Pins::default();
         let call = analyze(b"CALL p()", LexMode::default());
-        pins.fold(&call, StatusFlags::AUTOCOMMIT, true);
+        pins.fold(&call, call.effects, After { unexplained: true, ..After::default() });
         assert!(pins.has(PinReason::StateChange) && !pins.lasting().is_empty());
+        let mut pins = Pins::default();
+        let create = analyze(b"CREATE TEMPORARY TABLE t (a INT)", LexMode::default());
+        pins.fold(&create, create.effects, After { unexplained: true, ..After::default() });
+        assert!(!pins.has(PinReason::StateChange));
+        pins.fold(&call, call.effects, After { unexplained: true, ..After::default() });
+        assert!(pins.has(PinReason::StateChange), "beside what is known already");
     }
 }

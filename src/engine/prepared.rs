@@ -388,6 +388,7 @@ impl Session {
 
     /// Tells the connection whether it is dirty, and gives it back if nothing holds it.
     pub(crate) fn mark_and_release(&mut self) {
+        self.show_pins(None);
         let dirty = !self.pins.lasting().is_empty() || self.pins.has_passing_state();
         if let Some(lease) = self.lease.as_mut() {
             lease.mark_dirty(dirty);

@@ -61,6 +61,7 @@ impl Session {
 
     /// After a statement: asks what must be asked if the connection can go, and gives it back.
     pub(crate) async fn part(&mut self) -> Result<(), EngineError> {
+        self.check_locks().await?;
         if !self.owed.is_empty() && self.may_part() {
             self.recall().await.map_err(too_late)?;
         }

@@ -74,6 +74,8 @@ pub struct Outcome {
     pub withheld: bool,
     /// The error that ended the reply.
     pub error: Option<u16>,
+    /// Its SQLSTATE.
+    pub error_state: Option<[u8; 5]>,
     /// Session state the server said has changed.
     pub changes: Changes,
 }
@@ -340,6 +342,7 @@ impl Relaying {
             End::Err if payload.len() < 3 => return Err(Malformed("error packet without a number").into()),
             End::Err => {
                 self.outcome.error = payload.get(1..3).map(|code| u16::from_le_bytes([code[0], code[1]]));
+                self.outcome.error_state = payload.get(4..9).and_then(|state| state.try_into().ok());
                 self.outcome.row_count = -1;
                 self.outcome.status = before.without(StatusFlags::MORE_RESULTS);
                 let renaming = self.how.renaming.as_ref();

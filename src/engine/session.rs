@@ -10,8 +10,11 @@ use crate::backend::{BackendError, Condition, Flavor, ServerFacts, ServerLease, 
 use crate::engine::accounts::refusal;
 use crate::engine::client::Client;
 use crate::engine::combine::Station;
+use crate::engine::diagnostics::Diagnostics;
 use crate::engine::error::EngineError;
 use crate::engine::facts::FactsCache;
+use crate::engine::held::Held;
+use crate::engine::pin_watch::ShownPins;
 use crate::engine::pins::Pins;
 use crate::engine::prepared::Statements;
 use crate::engine::process::{Engine, Shutdown};
@@ -57,10 +60,14 @@ pub struct Session {
     pub(crate) witness: Witness,
     /// What it must tell before it goes.
     pub(crate) owed: Owed,
+    /// What it holds there by name.
+    pub(crate) held: Held,
+    /// The pins as `/pins` shows them.
+    pub(crate) shown_pins: ShownPins,
     /// Prepared statements; made with the first one, because most sessions have none.
     pub(crate) statements: Option<Box<Statements>>,
-    /// The reply to SHOW WARNINGS, kept when the connection had to be given up before the client asked.
-    pub(crate) diagnostics: Option<Box<[u8]>>,
+    /// Diagnostics of the last statement, kept when the connection had to be given up before the client asked.
+    pub(crate) diagnostics: Option<Box<Diagnostics>>,
     /// The account's password had expired at the login: the session has a connection of its own.
     pub(crate) expired: bool,
     /// Where it is in a logical database, if it is in one.
@@ -91,6 +98,8 @@ pub struct SessionState {
     pub warnings: u16,
     /// Errors of the last statement.
     pub errors: u16,
+    /// The SQLSTATE of the error that ended it.
+    pub error_state: Option<[u8; 5]>,
 }
 
 impl SessionState {
@@ -107,6 +116,7 @@ impl SessionState {
             found_rows: Some(0),
             warnings: 0,
             errors: 0,
+            error_state: None,
         };
         state.image_changed();
         state.status = state.idle_status();
@@ -188,6 +198,7 @@ impl Session {
         let facts = parts.user.backend.facts();
         let version = facts.as_ref().map(|facts| facts.version.clone()).unwrap_or_default();
         let state = SessionState::new(parts.login, Server::from_version_text(&version));
+        let shown_pins = ShownPins::new(&parts.engine, parts.guard.id());
         Self {
             client: parts.client,
             state: state.of_server(facts.as_deref()),
@@ -199,6 +210,8 @@ impl Session {
             pins: Pins::default(),
             witness: Witness::default(),
             owed: Owed::default(),
+            held: Held::default(),
+            shown_pins,
             statements: None,
             diagnostics: None,
             expired: false,
@@ -221,6 +234,7 @@ impl Session {
         self.place = None;
         let facts = self.user.backend.facts();
         self.state = SessionState::new(login, self.state.mode.server).of_server(facts.as_deref());
+        self.follow_wait_timeout();
         Ok(())
     }
 
@@ -281,6 +295,12 @@ impl Session {
     #[must_use]
     pub fn flavor(&self) -> Flavor {
         self.user.backend.facts().map_or(Flavor::MySql, |facts| facts.flavor)
+    }
+
+    /// Whether a client hears why it is disconnected after a long silence. MariaDB closes without a word.
+    #[must_use]
+    pub fn tells_of_inactivity(&self) -> bool {
+        self.flavor() == Flavor::MySql
     }
 
     /// Makes sure there is a leased connection that looks like this session. Returns how long it waited
@@ -421,6 +441,8 @@ impl Session {
         }
         self.pins = Pins::default();
         self.owed = Owed::default();
+        self.held = Held::default();
+        self.show_pins(None);
         self.witness = Witness::default();
         if let Some(statements) = self.statements.as_mut() {
             statements.unbind();
@@ -448,6 +470,8 @@ impl Session {
         let roles = self.pins.has(PinReason::Role);
         self.pins = Pins::default();
         self.owed = Owed::default();
+        self.held = Held::default();
+        self.show_pins(None);
         if let Some(statements) = self.statements.as_mut() {
             statements.unbind();
         }

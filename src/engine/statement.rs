@@ -10,7 +10,9 @@ use crate::backend::{Condition, ServerLease};
 use crate::engine::combine::{Departure, Holding, Pace, Passed, REPLY_BYTES_MAX, Way};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
+use crate::engine::held::names_what_it_holds;
 use crate::engine::kill::{Running, killable};
+use crate::engine::pins::After;
 use crate::engine::recall::{shows_assignments, too_late};
 use crate::engine::relay::{Outcome, Relay, RelayError, relay};
 use crate::engine::session::Session;
@@ -134,7 +136,8 @@ impl Session {
             }
         }
         let sets = statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE);
-        let kept = sets || statement.effects.contains(Effects::ASSIGNS_USER_VARIABLE);
+        let assigns = statement.effects.contains(Effects::ASSIGNS_USER_VARIABLE);
+        let kept = sets || assigns || names_what_it_holds(statement);
         let text = if kept { self.query_text(header).to_vec() } else { Vec::new() };
         let relay = Relay {
             kind: ReplyKind::Results,
@@ -393,6 +396,7 @@ impl Session {
 
     /// After a reply: what the statement did to the session, and whether the connection is kept.
     pub(crate) fn settle(&mut self, statement: &Statement, text: &[u8], outcome: &Outcome) {
+        let was_open = self.state.status.has(StatusFlags::IN_TRANS);
         self.state.status = outcome.status.without(StatusFlags::OF_ONE_RESULT);
         self.diagnostics = None;
         self.has_begun();
@@ -403,7 +407,7 @@ impl Session {
         }
         let plain = statement.effects.is_empty() && self.pins.is_empty() && !outcome.changes.any();
         if !plain {
-            self.fold_pins(statement, outcome);
+            self.fold_pins(statement, text, outcome, was_open);
         }
         let asks = outcome.warnings > 0 || outcome.error.is_some();
         if asks && self.is_bound() {
@@ -413,7 +417,7 @@ impl Session {
         }
     }
 
-    fn fold_pins(&mut self, statement: &Statement, outcome: &Outcome) {
+    fn fold_pins(&mut self, statement: &Statement, text: &[u8], outcome: &Outcome, was_open: bool) {
         let before = self.pins;
         if statement.effects.contains(Effects::UNREADABLE) && outcome.is_syntax_error() {
             return;
@@ -427,9 +431,19 @@ impl Session {
         // An ERR tells nothing about what was done before it.
         let opaque = Effects::CALLS_PROCEDURE | Effects::MULTIPLE;
         let unknown = outcome.error.is_some() && statement.effects.intersects(opaque);
-        self.pins.fold(statement, outcome.status, unexplained || unknown);
-        if outcome.changes.variables.iter().any(|(name, _)| is_uncarried(name)) {
-            self.pins.add(PinReason::SessionVariable);
+        let effects = effects_had(statement, outcome);
+        let after = After {
+            status: outcome.status,
+            ended_transaction: was_open && !outcome.status.has(StatusFlags::IN_TRANS),
+            unexplained: unexplained || unknown,
+        };
+        self.pins.fold(statement, effects, after);
+        let named = effects.contains(Effects::SETS_UNTRACKED) && outcome.error.is_none();
+        if !named && outcome.changes.variables.iter().any(|(name, _)| is_uncarried(name)) {
+            self.hold_unnamed_variable();
+        }
+        if outcome.error.is_none() {
+            self.hold(statement, text);
         }
         for reason in self.pins.since(before).iter() {
             self.worker.metrics.pins.increment(reason);
@@ -439,11 +453,34 @@ impl Session {
         if !held.is_empty() && !outcome.status.has(StatusFlags::IN_TRANS) {
             self.worker.metrics.statements_pinned.increment();
         }
+        self.show_pins(Some(statement));
     }
 }
 
 /// Effects of statements that name user variables.
 const NAMING: Effects = Effects::USES_USER_VARIABLE.with(Effects::ASSIGNS_USER_VARIABLE);
+
+/// The effects that a statement had: one that failed as a whole left nothing behind.
+fn effects_had(statement: &Statement, outcome: &Outcome) -> Effects {
+    const PARSE_ERROR: u16 = 1064;
+    const UNDONE: Effects = Effects::CREATES_TEMPORARY_TABLE
+        .with(Effects::HANDLER_OPEN)
+        .with(Effects::TEXT_PREPARE)
+        .with(Effects::LOCKS_TABLES)
+        .with(Effects::FLUSH_WITH_READ_LOCK)
+        .with(Effects::LOCKS_INSTANCE);
+    let several = Effects::MULTIPLE | Effects::CALLS_PROCEDURE | Effects::CALLS_UNKNOWN_FUNCTION;
+    match outcome.error {
+        Some(PARSE_ERROR)
+            if statement.kind != Kind::Compound
+                && !statement.effects.intersects(several | Effects::TEXT_EXECUTE) =>
+        {
+            Effects::NONE
+        }
+        Some(_) if !statement.effects.intersects(several) => statement.effects.without(UNDONE),
+        _ => statement.effects,
+    }
+}
 
 /// Whether a change of state is the assignment of user variables that the text shows.
 fn assigns(statement: &Statement) -> bool {

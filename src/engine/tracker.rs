@@ -2,22 +2,20 @@
 //! has to be asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::Flavor;
 use crate::engine::changes::Changes;
 use crate::engine::error::EngineError;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
-use crate::sql::{Target, set_assignments};
-use crate::telemetry::PinReason;
+use crate::sql::{Target, is_untracked, set_assignments};
 
 /// Variables whose value belongs to one connection: they are not carried, their session is pinned.
-const UNCARRIED: [&str; 16] = [
+const UNCARRIED: [&str; 14] = [
     "gtid_next",
-    "identity",
     "immediate_server_version",
     "insert_id",
-    "last_insert_id",
     "original_commit_timestamp",
     "original_server_version",
     "profiling",
@@ -31,9 +29,17 @@ const UNCARRIED: [&str; 16] = [
     "debug",
 ];
 
-/// Variables that MariaDB reports and nobody can set: they say what the connection did.
-const READ_ONLY: [&str; 6] =
-    ["error_count", "external_user", "in_transaction", "last_gtid", "proxy_user", "warning_count"];
+/// Variables that are reported and say what the connection did; LAST_INSERT_ID() is kept apart.
+const NOT_SET: [&str; 8] = [
+    "error_count",
+    "external_user",
+    "identity",
+    "in_transaction",
+    "last_gtid",
+    "last_insert_id",
+    "proxy_user",
+    "warning_count",
+];
 
 impl Session {
     /// The server reported changes: the session's image, and the connection's, become what it said.
@@ -54,6 +60,21 @@ impl Session {
         if let Some(lease) = self.lease.as_mut() {
             lease.became(&wanted);
         }
+<<<<<<< HEAD
+=======
+        self.state.become_image(image);
+        self.follow_wait_timeout();
+    }
+
+    /// A client that has set `wait_timeout` is held to it here: the server does not see it wait.
+    pub(crate) fn follow_wait_timeout(&mut self) {
+        let set = self.state.image.variable("wait_timeout");
+        let seconds = set.and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        self.client.timeouts.idle = match seconds {
+            Some(seconds) => Duration::from_secs(seconds),
+            None => self.engine.snapshot().config.timeouts.idle,
+        };
+>>>>>>> 2b13b5d (Pins end with their cause and are visible; diagnostics survive any pause)
     }
 
     /// Asks the server for what a `SET` changed without it being reported: the collation that follows
@@ -65,7 +86,7 @@ impl Session {
             names.push("collation_connection".into());
         }
         let Some(assignments) = set_assignments(text, self.state.mode) else {
-            self.pin(PinReason::SessionVariable);
+            self.hold_unnamed_variable();
             return self.ask_variables(names).await;
         };
         for assignment in assignments {
@@ -77,9 +98,14 @@ impl Session {
                 Flavor::MariaDb if !reported(&name) => name_on_mariadb(name),
                 Flavor::MariaDb | Flavor::MySql => name,
             };
-            // Pins also where it is reported, as MariaDB does.
+            if NOT_SET.contains(&&*name) {
+                continue;
+            }
+            // Pins also where it is reported, as MariaDB does; what has a fresh value may end that.
             if is_uncarried(&name) {
-                self.pin(PinReason::SessionVariable);
+                if !is_untracked(&name) {
+                    self.hold_unnamed_variable();
+                }
             } else if is_word(&name) && !reported(&name) && !names.contains(&name) {
                 names.push(name);
             }
@@ -96,7 +122,7 @@ impl Session {
         self.witness.last_statement = false;
         // A variable that cannot be read as a session's own cannot be carried either.
         let Ok(mut rows) = lease.ask(&format!("SELECT {}", list.join(","))).await else {
-            self.pin(PinReason::SessionVariable);
+            self.hold_unnamed_variable();
             return Ok(());
         };
         let values = rows.pop().unwrap_or_default();
@@ -119,7 +145,7 @@ fn name_on_mariadb(name: String) -> String {
 
 fn is_carried(name: &str) -> bool {
     // It follows from collation_connection, which is read back.
-    name != "character_set_connection" && !is_uncarried(name) && !READ_ONLY.contains(&name)
+    name != "character_set_connection" && !is_uncarried(name) && !NOT_SET.contains(&name)
 }
 
 /// Whether a change of it keeps the connection.

@@ -150,6 +150,7 @@ impl Session {
     pub(crate) fn count(&mut self, statement: &Statement, outcome: &Outcome) {
         self.state.warnings = outcome.warnings;
         self.state.errors = u16::from(outcome.error.is_some());
+        self.state.error_state = outcome.error_state;
         if !statement.effects.contains(Effects::DIAGNOSTICS) {
             self.state.row_count = outcome.row_count;
         }
@@ -162,7 +163,7 @@ impl Session {
     /// A command of the client failed on the leased connection, which knows the error's diagnostics.
     pub(crate) fn failed_here(&mut self) {
         (self.state.warnings, self.state.errors, self.state.row_count) = (1, 1, -1);
-        self.diagnostics = None;
+        (self.diagnostics, self.state.error_state) = (None, None);
         self.witness.last_statement = true;
         self.pins.add(PinReason::Warnings);
     }

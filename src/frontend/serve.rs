@@ -337,6 +337,7 @@ fn report(error: &EngineError) {
 async fn say_goodbye(session: &mut Session, error: &ClientError) {
     let told = error.sql_error();
     match error {
+        ClientError::ReadTimeout if !session.tells_of_inactivity() => {}
         ClientError::ReadTimeout => {
             session.client.stream.sequence = 0;
             let _ = session.client.send_error(&told).await;

@@ -7,7 +7,7 @@ use crate::sql::effects::Effects;
 
 /// Session state that is more than a variable's value: it is consumed, or it changes what is logged, or the
 /// server does not report it. Restoring it by a SET is not enough, or not right.
-const UNTRACKED: [&str; 29] = [
+const UNTRACKED: [&str; 27] = [
     "DEBUG",
     "DEBUG_DBUG",
     "DEBUG_SYNC",
@@ -15,10 +15,8 @@ const UNTRACKED: [&str; 29] = [
     "GTID_NEXT",
     "GTID_NEXT_LIST",
     "GTID_SEQ_NO",
-    "IDENTITY",
     "IMMEDIATE_SERVER_VERSION",
     "INSERT_ID",
-    "LAST_INSERT_ID",
     "ORIGINAL_COMMIT_TIMESTAMP",
     "ORIGINAL_SERVER_VERSION",
     "PROFILING",
@@ -38,6 +36,12 @@ const UNTRACKED: [&str; 29] = [
     "TIMESTAMP",
     "USE_SECONDARY_ENGINE",
 ];
+
+/// Whether a session variable is more than its value, so that no SET brings it to another connection.
+#[must_use]
+pub fn is_untracked(name: &str) -> bool {
+    UNTRACKED.contains(&&*name.to_ascii_uppercase())
+}
 
 /// The effects of what follows SET. The cursor is left at the end of the statement or where it stopped making
 /// sense.
@@ -64,7 +68,7 @@ fn variable(name: &[u8]) -> Effects {
     let name = String::from_utf8_lossy(name).to_ascii_uppercase();
     match name.as_str() {
         "AUTOCOMMIT" => Effects::SETS_AUTOCOMMIT,
-        "LAST_INSERT_ID" | "IDENTITY" => Effects::SETS_UNTRACKED | Effects::SETS_LAST_INSERT_ID,
+        "LAST_INSERT_ID" | "IDENTITY" => Effects::SETS_LAST_INSERT_ID,
         name if UNTRACKED.contains(&name) => Effects::SETS_UNTRACKED,
         _ => Effects::NONE,
     }

@@ -10,6 +10,7 @@ mod histogram;
 mod labels;
 pub mod log;
 mod metrics;
+mod pins;
 mod pools;
 mod process;
 mod rate_limit;
@@ -23,6 +24,7 @@ pub use exposition::{CONTENT_TYPE, Sample, Sink, Source};
 pub use histogram::{Histogram, HistogramSum};
 pub use labels::{ClientRefusal, CommandKind, Direction, Label, LoginOutcome, Outcome, Phase, PinReason};
 pub use metrics::{ControlMetrics, WorkerMetrics};
+pub use pins::{PinStatistics, PinTable, PinnedBy, PinnedRow};
 pub use pools::{PoolNumbers, PoolTotals, write_pools};
 pub use rate_limit::RateLimit;
 pub use sessions::{Activity, Kill, SessionGuard, SessionRow, Sessions};
@@ -43,6 +45,7 @@ pub struct Telemetry {
     workers: Arc<[Arc<WorkerMetrics>]>,
     control: Arc<ControlMetrics>,
     sessions: Arc<Sessions>,
+    pins: PinTable,
     sources: Arc<Sources>,
     registry: Registry,
 }
@@ -60,7 +63,14 @@ impl Telemetry {
             control: Arc::clone(&control),
             sources: Arc::clone(&sources),
         });
-        Self { workers, control, sessions: Arc::new(Sessions::new(base)), sources, registry }
+        Self {
+            workers,
+            control,
+            sessions: Arc::new(Sessions::new(base)),
+            pins: PinTable::default(),
+            sources,
+            registry,
+        }
     }
 
     /// The cells of worker `index`, which alone may write to them.
@@ -79,6 +89,12 @@ impl Telemetry {
     #[must_use]
     pub fn sessions(&self) -> &Arc<Sessions> {
         &self.sessions
+    }
+
+    /// Who is kept on a server connection.
+    #[must_use]
+    pub const fn pins(&self) -> &PinTable {
+        &self.pins
     }
 
     /// Adds metrics that are read from elsewhere at each scrape, such as the gauges of pools.

@@ -1,6 +1,7 @@
 //! Reads the settings towards clients: listeners, users, TLS, deadlines, limits.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::document::{Section, did_you_mean};
 use crate::config::frontend::{ClientTls, Limits, Listener, ListenerAddress, Timeouts, TlsMode, User};
@@ -62,6 +63,7 @@ pub(super) fn user(name: &str, section: &Section<'_>, surroundings: &Surrounding
         connections_max: section.setting("connections_max", &kind::count::<0, { u32::MAX }>(), 0),
         leases_max: section.setting("leases_max", &kind::count::<0, { u32::MAX }>(), 0),
         dedicated: section.setting("dedicated", &kind::count::<0, 100_000>(), 0),
+        pinned_max: section.setting("pinned_max", &kind::DURATION, Duration::ZERO),
         require_tls: section.setting("require_tls", &kind::SWITCH, false),
     };
     section.finish();
@@ -176,6 +178,7 @@ pub(super) fn limits(section: &Section<'_>) -> Limits {
             &statements,
             default.prepared_statements_max,
         ),
+        pin_report: section.setting("pin_report", &kind::DURATION, default.pin_report),
     };
     section.finish();
     if !PACKET_BYTES.contains(&limits.packet_bytes_max) {
