@@ -123,6 +123,8 @@ impl Session {
         self.state.status = status.without(StatusFlags::OF_ONE_RESULT);
         let errors = conditions.rows.iter().filter(|row| is_error(row)).count();
         self.state.errors = u16::try_from(errors).unwrap_or(u16::MAX);
+        let shown = u16::try_from(conditions.rows.len()).unwrap_or(u16::MAX);
+        self.state.warnings = self.state.warnings.max(shown);
         self.diagnostics = Some(Box::new(Diagnostics { conditions }));
         self.pins.end(PinReason::Warnings);
         self.part().await

@@ -148,8 +148,8 @@ impl Session {
 
     /// Takes in what FOUND_ROWS(), ROW_COUNT() and the counts of diagnostics are after a statement.
     pub(crate) fn count(&mut self, statement: &Statement, outcome: &Outcome) {
-        self.state.warnings = outcome.warnings;
         self.state.errors = u16::from(outcome.error.is_some());
+        self.state.warnings = outcome.warnings.max(self.state.errors);
         self.state.error_state = outcome.error_state;
         if !statement.effects.contains(Effects::DIAGNOSTICS) {
             self.state.row_count = outcome.row_count;

@@ -32,7 +32,6 @@ both! {
             "b SELECT 1",
             "a GET DIAGNOSTICS @n = NUMBER, @rows = ROW_COUNT",
             "a SELECT @n, @rows",
-            "a SHOW WARNINGS",
         ]).await;
     }
 }
