@@ -10,6 +10,7 @@ use crate::sql::{
     dropped_tables, handler_name, is_untracked, literal, lock_names, prepared_name, set_assignments,
 };
 use crate::telemetry::PinReason;
+use crate::wire::StatusFlags;
 
 /// Names beyond this many are not kept: their pin lasts until the session is reset.
 const NAMES_MAX: usize = 256;
@@ -124,6 +125,16 @@ impl Session {
         }
     }
 
+    /// After a statement that failed and still had these effects: what it holds has no name.
+    pub(crate) fn hold_unnamed(&mut self, effects: Effects) {
+        let held = &mut self.held;
+        held.temporary_tables.others |= effects.contains(Effects::CREATES_TEMPORARY_TABLE);
+        held.handlers.others |= effects.contains(Effects::HANDLER_OPEN);
+        held.locks.others |= effects.contains(Effects::GET_LOCK);
+        held.variables.others |= effects.contains(Effects::SETS_UNTRACKED);
+        held.statement_left_something |= effects.intersects(Effects::TEXT_PREPARE | Effects::TEXT_EXECUTE);
+    }
+
     fn hold_tables(&mut self, statement: &Statement, text: &[u8], several: bool) {
         let mode = self.state.mode;
         let schema = self.state.image.schema().map(Into::into);
@@ -220,7 +231,9 @@ impl Session {
         if !self.held.locks_changed || !alone || self.held.locks.others {
             return Ok(());
         }
-        let Some(lease) = self.lease.as_mut() else { return Ok(()) };
+        let Some(lease) = self.lease.as_mut().filter(|lease| !lease.status.has(StatusFlags::IN_TRANS)) else {
+            return Ok(());
+        };
         self.held.locks_changed = false;
         let questions: Vec<String> = (self.held.locks.known.iter())
             .map(|name| format!("COALESCE(IS_USED_LOCK('{name}')=CONNECTION_ID(),0)"))

@@ -442,8 +442,9 @@ impl Session {
         if !named && outcome.changes.variables.iter().any(|(name, _)| is_uncarried(name)) {
             self.hold_unnamed_variable();
         }
-        if outcome.error.is_none() {
-            self.hold(statement, text);
+        match outcome.error {
+            None => self.hold(statement, text),
+            Some(_) => self.hold_unnamed(effects),
         }
         for reason in self.pins.since(before).iter() {
             self.worker.metrics.pins.increment(reason);
