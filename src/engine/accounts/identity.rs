@@ -125,6 +125,7 @@ pub(super) fn settings(cluster: &str, require_tls: bool) -> config::User {
         connections_max: 0,
         leases_max: 0,
         dedicated: 0,
+        pinned_max: Duration::ZERO,
         require_tls,
     }
 }
