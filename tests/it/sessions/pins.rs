@@ -6,7 +6,7 @@ use std::time::Duration;
 use dazzle::lab::Server;
 use tokio::time::timeout;
 
-use crate::support::{At, Conn, Login, Proxy, Setup, duet};
+use crate::support::{At, Conn, Login, Proxy, Setup, duet, eventually};
 
 both! {
     async fn pins_end_with_what_they_are_for(server) {
@@ -115,12 +115,14 @@ both! {
             .await;
         let (mut a, mut b) = (proxy.connect().await, proxy.connect().await);
         a.ok("SELECT GET_LOCK('it_lasting', 0)").await;
-        assert!(proxy.http("/pins").1.contains("\"reason\":\"named_lock\",\"session\""), "shown while it lasts");
+        // The client has its reply before the statement's traces are written.
+        let shown = async || proxy.http("/pins").1.contains("\"reason\":\"named_lock\",\"session\"");
+        eventually("the pin to be shown", shown).await;
         assert_eq!(b.value("SELECT IS_FREE_LOCK('it_lasting')").await, "1", "served once A has been ended");
         assert!(a.try_packet().await.is_err());
-        let log = proxy.log();
-        assert!(log.contains("session is still pinned") && log.contains("pinned for too long"), "{log}");
-        assert!(!log.contains("it_lasting"));
+        let told = async || proxy.log().contains("session is still pinned") && proxy.log().contains("pinned for too long");
+        eventually("the pin to be told of", told).await;
+        assert!(!proxy.log().contains("it_lasting"));
     }
 
     async fn a_client_that_sets_wait_timeout_is_held_to_it(server) {
