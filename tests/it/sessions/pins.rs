@@ -66,22 +66,7 @@ both! {
             "a SELECT 'unfinished",
             "b SELECT 1",
         ]).await;
-        let (status, page) = proxy.http("/pins");
-        assert_eq!(status, 200);
-        assert!(page.contains("\"pinned\":[]"), "{page}");
-        for reason in [
-            "temporary_table",
-            "table_lock",
-            "named_lock",
-            "sql_prepare",
-            "handler",
-            "session_variable",
-            "next_transaction",
-            "found_rows",
-        ] {
-            assert!(page.contains(&format!("\"reason\":\"{reason}\"")), "{reason}: {page}");
-        }
-        assert!(page.contains("CREATE TEMPORARY TABLE x") && !page.contains("1000000000"), "{page}");
+        assert_shown(&proxy);
     }
 
     async fn what_is_still_held_still_pins(server) {
@@ -147,4 +132,24 @@ async fn narrow(server: &'static Server) -> (Proxy, Conn, Conn) {
     let login = proxy.login().schema("it_pins");
     let clients = (login.connect().await, login.connect().await);
     (proxy, clients.0, clients.1)
+}
+
+/// The page of pins names every reason, and no literal.
+fn assert_shown(proxy: &Proxy) {
+    let (status, page) = proxy.http("/pins");
+    assert_eq!(status, 200);
+    assert!(page.contains("\"pinned\":[]"), "{page}");
+    for reason in [
+        "temporary_table",
+        "table_lock",
+        "named_lock",
+        "sql_prepare",
+        "handler",
+        "session_variable",
+        "next_transaction",
+        "found_rows",
+    ] {
+        assert!(page.contains(&format!("\"reason\":\"{reason}\"")), "{reason}: {page}");
+    }
+    assert!(page.contains("CREATE TEMPORARY TABLE x") && !page.contains("1000000000"), "{page}");
 }
