@@ -6,7 +6,7 @@ use crate::engine::error::EngineError;
 use crate::engine::session::Session;
 use crate::sql::{Effects, KillId, KillScope, Kind, ShowKind, Statement, kill_target};
 use crate::telemetry::Kill;
-use crate::wire::OkPacket;
+use crate::wire::{Capabilities, OkPacket};
 
 impl Session {
     /// Answers a statement that must not, or need not, reach a server. False: it is to be sent.

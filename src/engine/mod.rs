@@ -18,6 +18,7 @@ mod kill;
 mod local;
 mod offer;
 mod parameters;
+mod parting;
 mod pin_watch;
 mod pins;
 mod prepared;

@@ -1,7 +1,8 @@
 //! Why a session keeps its server connection: what a statement left behind that no image describes.
 
+use crate::engine::relay::Outcome;
 use crate::engine::values::keeps_found_rows;
-use crate::sql::{Effects, Statement};
+use crate::sql::{Effects, Kind, Statement};
 use crate::telemetry::PinReason;
 use crate::wire::StatusFlags;
 
@@ -163,6 +164,28 @@ impl Pins {
         if after.unexplained && (self.lasting().is_empty() || !effects.intersects(EXPLAINING)) {
             self.add(PinReason::StateChange);
         }
+    }
+}
+
+/// The effects that a statement had: one that failed as a whole left nothing behind.
+pub(crate) fn effects_had(statement: &Statement, outcome: &Outcome) -> Effects {
+    const PARSE_ERROR: u16 = 1064;
+    const UNDONE: Effects = Effects::CREATES_TEMPORARY_TABLE
+        .with(Effects::HANDLER_OPEN)
+        .with(Effects::TEXT_PREPARE)
+        .with(Effects::LOCKS_TABLES)
+        .with(Effects::FLUSH_WITH_READ_LOCK)
+        .with(Effects::LOCKS_INSTANCE);
+    let several = Effects::MULTIPLE | Effects::CALLS_PROCEDURE | Effects::CALLS_UNKNOWN_FUNCTION;
+    match outcome.error {
+        Some(PARSE_ERROR)
+            if statement.kind != Kind::Compound
+                && !statement.effects.intersects(several | Effects::TEXT_EXECUTE) =>
+        {
+            Effects::NONE
+        }
+        Some(_) if !statement.effects.intersects(several) => statement.effects.without(UNDONE),
+        _ => statement.effects,
     }
 }
 

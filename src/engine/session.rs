@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backend::pool::{PoolError, Profile, Want, WorkerId};
-use crate::backend::{BackendError, Condition, Flavor, ServerFacts, ServerLease, SessionImage};
+use crate::backend::{BackendError, Flavor, ServerFacts, ServerLease, SessionImage};
 use crate::engine::accounts::refusal;
 use crate::engine::client::Client;
 use crate::engine::combine::Station;
@@ -432,63 +432,6 @@ impl Session {
             client.poll_gone(cx).map(|_| Err(EngineError::from(RelayError::Gone)))
         })
         .await
-    }
-
-    /// Closes the leased connection: nothing is known about it.
-    pub(crate) fn drop_lease(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.close();
-        }
-        self.pins = Pins::default();
-        self.owed = Owed::default();
-        self.held = Held::default();
-        self.show_pins(None);
-        self.witness = Witness::default();
-        if let Some(statements) = self.statements.as_mut() {
-            statements.unbind();
-        }
-    }
-
-    /// Gives the connection back if nothing holds it any more.
-    pub(crate) fn release(&mut self) {
-        let Some(lease) = self.lease.as_mut() else { return };
-        if !self.pins.is_empty() || !self.owed.is_empty() || lease.status.has(StatusFlags::IN_TRANS) {
-            return;
-        }
-        // The pool takes it back if it is in a known state, and closes it otherwise.
-        self.lease = None;
-        self.witness = Witness::default();
-    }
-
-    /// Ends every hold on the server connection: what the session left there is wiped, and the
-    /// connection given back. For COM_RESET_CONNECTION, COM_CHANGE_USER and the end of the session.
-    pub(crate) async fn let_go(&mut self) -> Result<(), EngineError> {
-        let Some(mut lease) = self.lease.take() else { return Ok(()) };
-        self.witness = Witness::default();
-        let clean = self.pins.lasting().is_empty() && !self.pins.has_passing_state() && self.owed.is_empty();
-        // No reset brings the default roles back.
-        let roles = self.pins.has(PinReason::Role);
-        self.pins = Pins::default();
-        self.owed = Owed::default();
-        self.held = Held::default();
-        self.show_pins(None);
-        if let Some(statements) = self.statements.as_mut() {
-            statements.unbind();
-        }
-        if clean && lease.condition() == Condition::Ready && !lease.status.has(StatusFlags::IN_TRANS) {
-            return Ok(());
-        }
-        match lease.condition() {
-            Condition::Ready | Condition::Dirty if roles => lease.close(),
-            Condition::Ready | Condition::Dirty => {
-                if let Err(error) = lease.reset().await {
-                    lease.close();
-                    return Err(error.into());
-                }
-            }
-            Condition::Busy | Condition::Broken => lease.close(),
-        }
-        Ok(())
     }
 }
 

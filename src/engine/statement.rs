@@ -12,7 +12,7 @@ use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::held::names_what_it_holds;
 use crate::engine::kill::{Running, killable};
-use crate::engine::pins::After;
+use crate::engine::pins::{After, effects_had};
 use crate::engine::recall::{shows_assignments, too_late};
 use crate::engine::relay::{Outcome, Relay, RelayError, relay};
 use crate::engine::session::Session;
@@ -460,28 +460,6 @@ impl Session {
 
 /// Effects of statements that name user variables.
 const NAMING: Effects = Effects::USES_USER_VARIABLE.with(Effects::ASSIGNS_USER_VARIABLE);
-
-/// The effects that a statement had: one that failed as a whole left nothing behind.
-fn effects_had(statement: &Statement, outcome: &Outcome) -> Effects {
-    const PARSE_ERROR: u16 = 1064;
-    const UNDONE: Effects = Effects::CREATES_TEMPORARY_TABLE
-        .with(Effects::HANDLER_OPEN)
-        .with(Effects::TEXT_PREPARE)
-        .with(Effects::LOCKS_TABLES)
-        .with(Effects::FLUSH_WITH_READ_LOCK)
-        .with(Effects::LOCKS_INSTANCE);
-    let several = Effects::MULTIPLE | Effects::CALLS_PROCEDURE | Effects::CALLS_UNKNOWN_FUNCTION;
-    match outcome.error {
-        Some(PARSE_ERROR)
-            if statement.kind != Kind::Compound
-                && !statement.effects.intersects(several | Effects::TEXT_EXECUTE) =>
-        {
-            Effects::NONE
-        }
-        Some(_) if !statement.effects.intersects(several) => statement.effects.without(UNDONE),
-        _ => statement.effects,
-    }
-}
 
 /// Whether a change of state is the assignment of user variables that the text shows.
 fn assigns(statement: &Statement) -> bool {
