@@ -114,6 +114,15 @@ impl Session {
         Ok(())
     }
 
+    /// Keeps what SHOW WARNINGS tells of the last statement.
+    pub(crate) fn keep_diagnostics(&mut self, conditions: ResultSet) {
+        let errors = conditions.rows.iter().filter(|row| is_error(row)).count();
+        self.state.errors = u16::try_from(errors).unwrap_or(u16::MAX);
+        let shown = u16::try_from(conditions.rows.len()).unwrap_or(u16::MAX);
+        self.state.warnings = self.state.warnings.max(shown);
+        self.diagnostics = Some(Box::new(Diagnostics { conditions }));
+    }
+
     /// Fetches what SHOW WARNINGS would say, so that the connection can go to somebody else.
     pub async fn save_diagnostics(&mut self) -> Result<(), EngineError> {
         let Some(lease) = self.lease.as_mut() else { return Ok(()) };
@@ -121,11 +130,7 @@ impl Session {
         // An ERR says nothing about the transaction that the statements before it may have begun; this reply does.
         let status = lease.status;
         self.state.status = status.without(StatusFlags::OF_ONE_RESULT);
-        let errors = conditions.rows.iter().filter(|row| is_error(row)).count();
-        self.state.errors = u16::try_from(errors).unwrap_or(u16::MAX);
-        let shown = u16::try_from(conditions.rows.len()).unwrap_or(u16::MAX);
-        self.state.warnings = self.state.warnings.max(shown);
-        self.diagnostics = Some(Box::new(Diagnostics { conditions }));
+        self.keep_diagnostics(conditions);
         self.pins.end(PinReason::Warnings);
         self.part().await
     }
@@ -141,7 +146,7 @@ impl Session {
     }
 
     /// Frames a result set from payloads: column count, definitions, rows. The end is added.
-    fn frame_rows(&self, payloads: &ResultSet) -> Vec<u8> {
+    pub(crate) fn frame_rows(&self, payloads: &ResultSet) -> Vec<u8> {
         let (mut bytes, mut sequence) = (Vec::new(), 1);
         let deprecate_eof = self.client.capabilities.has(Capabilities::DEPRECATE_EOF);
         let mut put = |payload: &[u8]| sequence = frame(&mut bytes, sequence, payload);

@@ -9,11 +9,8 @@ mod diagnostics;
 mod error;
 mod execute;
 mod facts;
-<<<<<<< HEAD
-mod interruption;
-=======
 mod held;
->>>>>>> 2b13b5d (Pins end with their cause and are visible; diagnostics survive any pause)
+mod interruption;
 mod kill;
 mod local;
 mod offer;

@@ -60,9 +60,6 @@ impl Session {
         if let Some(lease) = self.lease.as_mut() {
             lease.became(&wanted);
         }
-<<<<<<< HEAD
-=======
-        self.state.become_image(image);
         self.follow_wait_timeout();
     }
 
@@ -74,7 +71,6 @@ impl Session {
             Some(seconds) => Duration::from_secs(seconds),
             None => self.engine.snapshot().config.timeouts.idle,
         };
->>>>>>> 2b13b5d (Pins end with their cause and are visible; diagnostics survive any pause)
     }
 
     /// Asks the server for what a `SET` changed without it being reported: the collation that follows

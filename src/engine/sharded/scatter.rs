@@ -225,7 +225,7 @@ impl Session {
             all.columns = some.columns;
             all.rows.extend(some.rows);
         }
-        self.diagnostics = Some(self.frame_rows(&all).into());
+        self.keep_diagnostics(all);
         Ok(())
     }
 
