@@ -72,6 +72,30 @@ pub fn skip_value(reader: &mut Reader<'_>, kind: u8) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// The text behind the query attributes of a COM_QUERY. Source: MySQL "COM_QUERY", the part for
+/// CLIENT_QUERY_ATTRIBUTES.
+pub(crate) fn skip_attributes(payload: &[u8]) -> Option<&[u8]> {
+    let mut reader = Reader::new(payload);
+    let count = usize::try_from(reader.lenenc().ok()?).ok()?;
+    reader.lenenc().ok()?;
+    if count == 0 {
+        return Some(reader.rest());
+    }
+    let nulls = reader.bytes(count.div_ceil(8)).ok()?.to_vec();
+    reader.u8().ok()?;
+    let mut types = Vec::new();
+    for _ in 0..count {
+        types.push(reader.u16().ok()?);
+        reader.lenenc_bytes().ok()?;
+    }
+    for (n, kind) in types.into_iter().enumerate() {
+        if nulls[n / 8] & (1 << (n % 8)) == 0 {
+            skip_value(&mut reader, kind as u8).ok()?;
+        }
+    }
+    Some(reader.rest())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -100,6 +124,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn random_query_attributes_never_panic(payload in proptest::collection::vec(any::<u8>(), 0..80)) {
+            prop_assert!(skip_attributes(&payload).is_none_or(|text| text.len() <= payload.len()));
+        }
+
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), declared: u16) {
             for attributes in [false, true] {

@@ -12,6 +12,7 @@ use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::held::names_what_it_holds;
 use crate::engine::kill::{Running, killable};
+use crate::engine::parameters::skip_attributes;
 use crate::engine::pins::{After, effects_had};
 use crate::engine::recall::{shows_assignments, too_late};
 use crate::engine::relay::{Outcome, Relay, RelayError, relay};
@@ -21,7 +22,7 @@ use crate::engine::tracker::is_uncarried;
 use crate::error::ProxyError;
 use crate::sql::{Access, Effects, Kind, Statement, Tail};
 use crate::telemetry::{Activity, CommandKind, PinReason, StatementContext};
-use crate::wire::{Buffer, Capabilities, HEADER_BYTES, Header, PAYLOAD_MAX, Reader, ReplyKind, StatusFlags};
+use crate::wire::{Buffer, Capabilities, HEADER_BYTES, Header, PAYLOAD_MAX, ReplyKind, StatusFlags};
 
 /// Texts up to this length are read whole before they are looked at; of longer ones the beginning
 /// decides, and the rest is streamed.
@@ -474,42 +475,4 @@ fn needs_care(effects: Effects) -> bool {
 /// Whether the client's command has been read whole: it can then be sent again.
 pub(crate) fn is_whole(input: &Buffer, header: Header) -> bool {
     header.length < PAYLOAD_MAX && input.len() >= HEADER_BYTES + header.length
-}
-
-/// The text behind the query attributes of a COM_QUERY. Source: MySQL "COM_QUERY", the part for
-/// CLIENT_QUERY_ATTRIBUTES.
-fn skip_attributes(payload: &[u8]) -> Option<&[u8]> {
-    let mut reader = Reader::new(payload);
-    let count = usize::try_from(reader.lenenc().ok()?).ok()?;
-    reader.lenenc().ok()?;
-    if count == 0 {
-        return Some(reader.rest());
-    }
-    let nulls = reader.bytes(count.div_ceil(8)).ok()?.to_vec();
-    reader.u8().ok()?;
-    let mut types = Vec::new();
-    for _ in 0..count {
-        types.push(reader.u16().ok()?);
-        reader.lenenc_bytes().ok()?;
-    }
-    for (n, kind) in types.into_iter().enumerate() {
-        if nulls[n / 8] & (1 << (n % 8)) == 0 {
-            crate::engine::parameters::skip_value(&mut reader, kind as u8).ok()?;
-        }
-    }
-    Some(reader.rest())
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::{any, prop_assert, proptest};
-
-    use super::skip_attributes;
-
-    proptest! {
-        #[test]
-        fn random_query_attributes_never_panic(payload in proptest::collection::vec(any::<u8>(), 0..80)) {
-            prop_assert!(skip_attributes(&payload).is_none_or(|text| text.len() <= payload.len()));
-        }
-    }
 }
