@@ -169,7 +169,6 @@ impl Pins {
 
 /// The effects that a statement had: one that failed as a whole left nothing behind.
 pub(crate) fn effects_had(statement: &Statement, outcome: &Outcome) -> Effects {
-    const PARSE_ERROR: u16 = 1064;
     const UNDONE: Effects = Effects::CREATES_TEMPORARY_TABLE
         .with(Effects::HANDLER_OPEN)
         .with(Effects::TEXT_PREPARE)
@@ -177,16 +176,16 @@ pub(crate) fn effects_had(statement: &Statement, outcome: &Outcome) -> Effects {
         .with(Effects::FLUSH_WITH_READ_LOCK)
         .with(Effects::LOCKS_INSTANCE);
     let several = Effects::MULTIPLE | Effects::CALLS_PROCEDURE | Effects::CALLS_UNKNOWN_FUNCTION;
-    match outcome.error {
-        Some(PARSE_ERROR)
-            if statement.kind != Kind::Compound
-                && !statement.effects.intersects(several | Effects::TEXT_EXECUTE) =>
-        {
-            Effects::NONE
-        }
-        Some(_) if !statement.effects.intersects(several) => statement.effects.without(UNDONE),
-        _ => statement.effects,
+    // A result before the error tells of several statements where the text does not.
+    let alone = outcome.results == 0 && !statement.effects.intersects(several);
+    if outcome.error.is_none() || !alone {
+        return statement.effects;
     }
+    let hidden = statement.kind == Kind::Compound || statement.effects.contains(Effects::TEXT_EXECUTE);
+    if outcome.is_syntax_error() && !hidden {
+        return Effects::NONE;
+    }
+    statement.effects.without(UNDONE)
 }
 
 #[cfg(test)]
