@@ -43,7 +43,7 @@ pub struct BackendConn {
     /// LAST_INSERT_ID() of the server's session, whosever it is.
     pub(crate) insert_id: u64,
     condition: Condition,
-    image: Arc<SessionImage>,
+    pub(crate) image: Arc<SessionImage>,
     /// User variables of earlier sessions, NULL by now: all that is left of them is a collation.
     remnants: BTreeSet<Box<str>>,
     profile: Profile,
@@ -254,6 +254,12 @@ impl BackendConn {
         command.extend_from_slice(image.schema().unwrap_or_default());
         self.status = self.exchange(&[command]).await?;
         self.image = Arc::clone(image);
+        Ok(())
+    }
+
+    /// COM_PING: the server tells the status of the session as it is now.
+    pub async fn ping(&mut self) -> Result<(), BackendError> {
+        self.status = self.exchange(&[vec![code::PING]]).await?;
         Ok(())
     }
 

@@ -23,6 +23,17 @@ pub struct SessionImage {
     base: u128,
 }
 
+/// Variables that decide what a text means.
+const MEANING: [&str; 7] = [
+    "character_set_client",
+    "character_set_collations",
+    "character_set_results",
+    "collation_connection",
+    "default_collation_for_utf8mb4",
+    "lc_time_names",
+    "sql_mode",
+];
+
 /// Keys are compared instead of images. Clients choose what goes into them, so the hash has a seed that
 /// they cannot know: 128 bits of it do not collide by chance or by design.
 static SEED: LazyLock<u64> = LazyLock::new(rand::random);
@@ -132,6 +143,25 @@ impl SessionImage {
         let mut next = self.clone();
         for (name, value) in changed {
             next.variables.insert(name.into(), value.into());
+        }
+        next.keyed()
+    }
+
+    /// This image with all that decides what a text means, schema and lexer, of `other`. Nothing else: to set
+    /// `autocommit` would end a transaction. No command leaves a schema: where `other` has none and the
+    /// connection cannot log in again, the schema `stays`.
+    #[must_use]
+    pub fn with_meaning_of(&self, other: &Self, stays: bool) -> Self {
+        let mut next = self.clone();
+        if other.schema.is_some() || !stays {
+            next.schema.clone_from(&other.schema);
+        }
+        for name in MEANING {
+            if let Some(value) = other.variables.get(name) {
+                next.variables.insert(name.into(), value.clone());
+            } else {
+                next.variables.remove(name);
+            }
         }
         next.keyed()
     }

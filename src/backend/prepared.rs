@@ -31,6 +31,9 @@ pub struct PreparedKey {
     /// Types that executions bind to parameters whose types the text leaves open, on servers where the first
     /// execution settles them; empty before it, and where none is open.
     pub types: Arc<[u8]>,
+    /// Not 0 for a statement that cannot share the server's with others of the same text: one of them has long
+    /// data waiting or a cursor open.
+    pub copy: u32,
 }
 
 /// A statement as the server knows it.
@@ -123,6 +126,7 @@ mod tests {
             text: format!("SELECT {n}").into_bytes().into(),
             image: 1,
             types: Arc::default(),
+            copy: 0,
         };
         let reply = |id| {
             let definitions = Arc::from([]);

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::config::Timeouts;
+use crate::engine::reports::OwedChanges;
 use crate::error::SqlError;
 use crate::sql::Tail;
 use crate::wire::compression::Algorithm;
@@ -29,6 +30,8 @@ pub struct Client {
     pub packet_bytes_max: u64,
     /// Reads the rest of a statement that is streamed while it passes by.
     pub(crate) tail: Option<Tail>,
+    /// Session state changes that the client has not been told of: an EOF packet cannot carry them.
+    pub(crate) owed: OwedChanges,
     deadline: Deadline,
 }
 
@@ -82,13 +85,21 @@ impl From<io::Error> for ClientError {
 impl Client {
     /// A client that is logged in.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         stream: PacketStream,
         capabilities: Capabilities,
         timeouts: Timeouts,
         packet_bytes_max: u64,
     ) -> Self {
-        Self { stream, capabilities, timeouts, packet_bytes_max, tail: None, deadline: Deadline::new() }
+        Self {
+            stream,
+            capabilities,
+            timeouts,
+            packet_bytes_max,
+            tail: None,
+            owed: OwedChanges::default(),
+            deadline: Deadline::new(),
+        }
     }
 
     /// From here on packets are compressed.
@@ -159,12 +170,12 @@ impl Client {
     }
 
     /// Sends an EOF packet, or the OK that stands for it, as the next one of this exchange.
-    pub async fn send_eof(&mut self, status: StatusFlags) -> Result<(), ClientError> {
+    pub async fn send_eof(&mut self, warnings: u16, status: StatusFlags) -> Result<(), ClientError> {
         let mut payload = Vec::with_capacity(16);
         if self.capabilities.has(Capabilities::DEPRECATE_EOF) {
-            OkPacket { status, ..OkPacket::default() }.encode(0xFE, &mut payload);
+            OkPacket { status, warnings, ..OkPacket::default() }.encode(0xFE, &mut payload);
         } else {
-            encode_eof(0, status, &mut payload);
+            encode_eof(warnings, status, &mut payload);
         }
         self.send_payload(&payload).await
     }

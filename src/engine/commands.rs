@@ -2,20 +2,22 @@
 
 use tokio::time::Instant;
 
-use crate::backend::{BackendError, Flavor};
+use crate::backend::{Flavor, SessionImage};
 use crate::engine::error::EngineError;
-use crate::engine::relay::{Relay, relay};
+use crate::engine::relay::{Outcome, Relay, relay};
 use crate::engine::session::Session;
 use crate::engine::streaming::write_command;
-use crate::telemetry::PinReason;
+use crate::telemetry::{Kill, PinReason};
 use crate::wire::{
-    Capabilities, HEADER_BYTES, Header, OkPacket, ReplyKind, StateChange, StatusFlags, encode_state_change,
-    frame,
+    Capabilities, HEADER_BYTES, Header, OkPacket, ReplyKind, StateChange, StatusFlags, code,
+    encode_state_change, frame,
 };
 
 impl Session {
     fn ok(&self) -> OkPacket<'static> {
-        OkPacket { status: self.state.status, ..OkPacket::default() }
+        // MySQL tells the warnings of the last statement with every OK.
+        let warnings = if self.flavor() == Flavor::MySql { self.state.warnings } else { 0 };
+        OkPacket { status: self.state.status, warnings, ..OkPacket::default() }
     }
 
     /// Answers with a plain OK.
@@ -33,44 +35,96 @@ impl Session {
 
     /// COM_PING. Answered here unless the session is bound: then its server connection is what matters.
     pub async fn ping(&mut self) -> Result<(), EngineError> {
-        if let Some(lease) = self.lease.as_mut()
-            && !lease.stream.is_quiet()
-        {
-            self.drop_lease();
-            return Err(BackendError::Stream(crate::wire::StreamError::Closed).into());
+        if !self.is_bound() {
+            return self.answer_ok().await;
         }
-        Ok(self.client.send_ok(&self.ok()).await?)
+        let outcome = self.ask_server(&[code::PING], ReplyKind::Status).await?;
+        self.state.status = outcome.status.without(StatusFlags::OF_ONE_RESULT);
+        self.mark_and_release();
+        Ok(())
+    }
+
+    /// Makes sure that the session's status flags are known: an ERR has none, and the statement before it
+    /// may have begun a transaction or ended one.
+    pub(crate) async fn make_certain(&mut self) -> Result<(), EngineError> {
+        if !self.pins.has(PinReason::Warnings) {
+            return Ok(());
+        }
+        let Some(lease) = self.lease.as_mut() else { return Ok(()) };
+        if let Err(error) = lease.ping().await {
+            self.drop_lease();
+            return Err(error.into());
+        }
+        self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
+        Ok(())
     }
 
     /// COM_INIT_DB: the server says whether the schema exists and may be used.
     pub async fn init_db(&mut self, schema: Vec<u8>) -> Result<(), EngineError> {
         let image = std::sync::Arc::new(self.state.image.with_schema(Some(&schema)));
         let left = std::sync::Arc::clone(&self.state.image);
+        let mut told = false;
         if !self.change_place(&schema).await? {
-            let entered = match self.acquire(Instant::now()).await {
-                Ok(_) => {
-                    let lease = self.lease.as_mut().expect("acquired just before");
-                    lease.enter_schema(&image).await.map_err(EngineError::from)
+            told = self.is_bound();
+            match self.enter_schema(&schema, &image, told).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.failed_here();
+                    self.stay(left);
+                    self.mark_and_release();
+                    return Ok(());
                 }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = entered {
-                self.keep_if_known();
-                self.stay(left);
-                return Err(error);
+                Err(error) => {
+                    if error.server_packet().is_some() {
+                        self.failed_here();
+                    }
+                    self.keep_if_known();
+                    self.stay(left);
+                    return Err(error);
+                }
             }
         }
         let shown = String::from_utf8_lossy(&schema);
         self.guard.schema(Some(std::sync::Arc::from(&*shown)));
         self.state.become_image(image);
-        self.state.warnings = 0;
-        self.pins.end(PinReason::Warnings);
+        if self.flavor() == Flavor::MariaDb {
+            self.state.warnings = 0;
+            self.pins.end(PinReason::Warnings);
+        }
         self.mark_and_release();
+        if told {
+            return Ok(());
+        }
         let mut state = Vec::new();
         if self.client.capabilities.has(Capabilities::SESSION_TRACK) {
             encode_state_change(StateChange::Schema(&schema), &mut state);
         }
         Ok(self.client.send_ok(&OkPacket { state: &state, ..self.ok() }).await?)
+    }
+
+    /// Asks the server to enter a schema. Where the session is bound the server itself answers the client, with
+    /// its status and warnings; false: by an error.
+    async fn enter_schema(
+        &mut self,
+        schema: &[u8],
+        image: &std::sync::Arc<SessionImage>,
+        bound: bool,
+    ) -> Result<bool, EngineError> {
+        if bound {
+            let command = [&[code::INIT_DB], schema].concat();
+            if self.ask_server(&command, ReplyKind::Status).await?.error.is_some() {
+                return Ok(false);
+            }
+        } else {
+            self.acquire(Instant::now()).await?;
+            let lease = self.lease.as_mut().expect("acquired just before");
+            lease.enter_schema(image).await?;
+        }
+        if let Some(lease) = self.lease.as_mut() {
+            lease.became(image);
+            self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
+        }
+        Ok(true)
     }
 
     /// COM_SET_OPTION: multi-statements on or off.
@@ -80,8 +134,22 @@ impl Session {
             1 => false,
             _ => return Err(EngineError::refused(1047, "08S01", "Unknown command")),
         };
-        self.state.become_image(std::sync::Arc::new(self.state.image.with_multi_statements(on)));
-        Ok(self.client.send_eof(self.state.status).await?)
+        let image = std::sync::Arc::new(self.state.image.with_multi_statements(on));
+        if !self.is_bound() {
+            self.state.become_image(image);
+            return Ok(self.client.send_eof(self.state.warnings, self.state.status).await?);
+        }
+        let command = [&[code::SET_OPTION][..], &option.to_le_bytes()].concat();
+        let outcome = self.ask_server(&command, ReplyKind::Status).await?;
+        if outcome.error.is_none() {
+            self.state.status = outcome.status.without(StatusFlags::OF_ONE_RESULT);
+            if let Some(lease) = self.lease.as_mut() {
+                lease.became(&image);
+            }
+            self.state.become_image(image);
+        }
+        self.mark_and_release();
+        Ok(())
     }
 
     /// COM_RESET_CONNECTION: back to the state after the login, the schema apart.
@@ -97,6 +165,7 @@ impl Session {
         self.diagnostics = None;
         self.state.reset();
         self.follow_wait_timeout();
+        self.client.owed = Default::default();
         Ok(())
     }
 
@@ -113,11 +182,21 @@ impl Session {
     /// A command that a server answers and that leaves the session as it is: COM_STATISTICS,
     /// COM_FIELD_LIST, COM_PROCESS_INFO, COM_DEBUG.
     pub async fn pass_on(&mut self, command: &[u8], kind: ReplyKind) -> Result<(), EngineError> {
+        if self.ask_server(command, kind).await?.error.is_some() {
+            self.failed_here();
+        }
+        self.mark_and_release();
+        Ok(())
+    }
+
+    /// Sends a command that is not a statement and passes its reply on. The connection stays leased.
+    async fn ask_server(&mut self, command: &[u8], kind: ReplyKind) -> Result<Outcome, EngineError> {
         self.acquire(Instant::now()).await?;
         let (reply_timeout, renaming) = (self.reply_timeout(), self.renaming());
         let lease = self.lease.as_mut().expect("acquired just before");
         let (infile, cursor, call, shared) = (false, false, false, false);
-        let how = Relay { kind, infile, cursor, call, reply_timeout, shared, renaming };
+        let moves = command.first() == Some(&code::INIT_DB);
+        let how = Relay { kind, infile, moves, cursor, call, reply_timeout, shared, renaming };
         lease.begin();
         let client = &mut self.client;
         let result = async {
@@ -131,8 +210,7 @@ impl Session {
             Ok(outcome) => {
                 let status = if kind == ReplyKind::Text { lease.status } else { outcome.status };
                 lease.answered(status);
-                self.mark_and_release();
-                Ok(())
+                Ok(outcome)
             }
             Err(error) => {
                 self.drop_lease();
@@ -140,6 +218,19 @@ impl Session {
                 Err(if untouched { EngineError::Lost(error) } else { EngineError::Relay(error) })
             }
         }
+    }
+
+    /// COM_PROCESS_KILL. MySQL 8.3 has it no more.
+    pub async fn process_kill(&mut self, id: u32) -> Result<(), EngineError> {
+        let gone =
+            self.user.backend.facts().is_some_and(|facts| {
+                facts.flavor == Flavor::MySql && version_numbers(&facts.version) >= [8, 3]
+            });
+        if gone {
+            return Err(EngineError::refused(1047, "08S01", "Unknown command"));
+        }
+        self.kill(u64::from(id), Kill::Connection)?;
+        self.answer_ok().await
     }
 
     /// The end of the session: whatever the client left on its server connection is undone.
@@ -155,4 +246,10 @@ impl Session {
     pub fn is_outside_transaction(&self) -> bool {
         self.lease.is_none() || !self.state.status.has(StatusFlags::IN_TRANS)
     }
+}
+
+/// `9.7.0-log` → `[9, 7]`.
+fn version_numbers(version: &str) -> [u32; 2] {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    [numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)]
 }

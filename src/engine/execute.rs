@@ -55,6 +55,7 @@ impl Session {
         let Ok(Command::StmtExecute { statement: id, flags, .. }) = Command::parse(payload) else {
             return Err(EngineError::refused(1835, "HY000", "Malformed communication packet."));
         };
+        let id = self.meant(id);
         let elsewhere = self.is_prepared_elsewhere(id);
         let Some(prepared) = self.statement(id) else {
             return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_execute"));
@@ -90,6 +91,7 @@ impl Session {
         let relay = Relay {
             kind: ReplyKind::Results,
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
+            moves: true,
             cursor,
             call: statement.effects.contains(Effects::CALLS_PROCEDURE),
             reply_timeout: self.reply_timeout(),
@@ -100,7 +102,7 @@ impl Session {
             return self.skip_command(header).await.and(Err(error));
         }
         let sending = Sending { statement, pace: &facts.pace, relay, header, prepared: Some(id) };
-        let outcome = self.send(sending, context).await?;
+        let outcome = self.send_and_confirm(sending, context).await?;
         if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
         }
@@ -130,6 +132,7 @@ impl Session {
         let Ok(Command::StmtSendLongData { statement: id }) = Command::parse(payload) else {
             return self.skip_long_data(header).await;
         };
+        let id = self.meant(id);
         if self.statement(id).is_none() {
             return self.skip_long_data(header).await;
         }
@@ -183,6 +186,7 @@ impl Session {
 
     /// COM_STMT_FETCH: rows from a cursor, which is on the bound connection.
     pub async fn fetch(&mut self, command: &[u8], id: u32) -> Result<(), EngineError> {
+        let id = self.meant(id);
         let (key, open) = match self.statement(id) {
             Some(statement) => (statement.server_key().clone(), statement.cursor),
             None => {
@@ -213,6 +217,7 @@ impl Session {
         let how = Relay {
             kind: ReplyKind::Rows,
             infile: false,
+            moves: false,
             cursor: false,
             call: false,
             reply_timeout,

@@ -75,6 +75,7 @@ impl Session {
             KillScope::Connection => Kill::Connection,
             KillScope::Query => Kill::Query,
         };
+        self.make_certain().await?;
         self.kill(id, scope)?;
         Ok(self.client.send_ok(&OkPacket { status: self.state.status, ..OkPacket::default() }).await?)
     }

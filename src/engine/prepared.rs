@@ -43,6 +43,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Whether something waits for it on the bound connection.
+    const fn keeps(&self) -> bool {
+        self.cursor || self.long_data
+    }
+
     /// What the server has prepared for it.
     pub(crate) fn server_key(&self) -> &PreparedKey {
         self.stand_in.as_ref().unwrap_or(&self.key)
@@ -53,6 +58,8 @@ impl Prepared {
 #[derive(Debug, Default)]
 pub(crate) struct Statements {
     last_id: u32,
+    /// What MariaDB's clients call −1: the statement prepared last, if that has worked.
+    latest: Option<u32>,
     pub(crate) known: HashMap<u32, Prepared, FixedState>,
 }
 
@@ -63,9 +70,30 @@ impl Statements {
             // 0 is no id, and all ones means "the statement prepared last" to MariaDB's clients.
             if self.last_id != 0 && self.last_id != u32::MAX && !self.known.contains_key(&self.last_id) {
                 self.known.insert(self.last_id, statement);
+                self.latest = Some(self.last_id);
                 return self.last_id;
             }
         }
+    }
+
+    /// Gives a statement the server's to itself if another one of the same text keeps something there.
+    fn part(&mut self, id: u32) {
+        let Some(statement) = self.known.get(&id).filter(|known| !known.keeps()) else { return };
+        if self.is_taken(id, &statement.key)
+            && let Some(statement) = self.known.get_mut(&id)
+        {
+            statement.key.copy = id;
+        }
+    }
+
+    /// Whether a statement other than `id` keeps something at the server's for `key`.
+    fn is_taken(&self, id: u32, key: &PreparedKey) -> bool {
+        self.known.iter().any(|(other, known)| *other != id && known.keeps() && known.server_key() == key)
+    }
+
+    /// What a new statement must be told apart by from those that keep something.
+    fn copy_for(&self, key: &PreparedKey) -> u32 {
+        if self.is_taken(0, key) { self.last_id.wrapping_add(1) } else { 0 }
     }
 
     /// The bound connection is gone, and with it cursors and long data.
@@ -101,11 +129,22 @@ impl Session {
         self.statements.as_mut()?.known.get_mut(&id)
     }
 
+    /// The id that a client means: MariaDB's may say −1.
+    pub(crate) fn meant(&self, id: u32) -> u32 {
+        if id != u32::MAX || self.flavor() != Flavor::MariaDb {
+            return id;
+        }
+        self.statements.as_ref().and_then(|statements| statements.latest).unwrap_or(id)
+    }
+
     /// COM_STMT_PREPARE of `text`.
     pub async fn prepare(&mut self, text: Vec<u8>) -> Result<(), EngineError> {
         let worker = Arc::clone(&self.worker);
         let mut context = StatementContext::begin(&worker.metrics, CommandKind::Prepare);
         let facts = self.worker.facts.facts(&text, self.state.mode, &self.worker.metrics);
+        if let Some(statements) = self.statements.as_mut() {
+            statements.latest = None;
+        }
         let result = self.run_prepare(text.into(), facts, &mut context).await;
         self.finish(result, context)
     }
@@ -124,14 +163,18 @@ impl Session {
         }
         let text = self.substituted_prepare(&facts.statement, &text).map_or(text, Into::into);
         let image = self.wanted_image();
-        let key = PreparedKey { text, image: meaning(&facts, &image), types: Arc::default() };
+        let mut key = PreparedKey { text, image: meaning(&facts, &image), types: Arc::default(), copy: 0 };
+        if let Some(statements) = self.statements.as_ref() {
+            key.copy = statements.copy_for(&key);
+        }
         let mut attempt = 0;
         let reply = loop {
             let bound = self.is_bound() && !self.holds_for_diagnostics();
             let waited = self.acquire(context.started()).await?;
             context.leased(waited);
             let lease = self.lease.as_mut().expect("acquired just before");
-            if let Some(known) = lease.prepared.find(&key) {
+            // In a transaction a server may refuse, and temporary tables may give names another meaning.
+            if !bound && let Some(known) = lease.prepared.find(&key) {
                 break Arc::clone(&known.reply);
             }
             match lease.prepare(&key).await {
@@ -213,6 +256,9 @@ impl Session {
 
     /// Makes sure that the leased connection has the statement prepared; returns the server's id.
     pub(crate) async fn prepare_here(&mut self, id: u32) -> Result<u32, EngineError> {
+        if let Some(statements) = self.statements.as_mut() {
+            statements.part(id);
+        }
         let statements = self.statements.as_ref();
         let Some(statement) = statements.and_then(|statements| statements.known.get(&id)) else {
             return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_execute"));
@@ -226,9 +272,11 @@ impl Session {
         }
         // The text means what it meant when the client prepared it.
         let now = Arc::clone(lease.image());
-        let then = match statement.image.key() == now.key() {
-            true => Arc::clone(&now),
-            false => Arc::new(statement.image.with_user_variables_of(&now)),
+        let then = if statement.image.key() == now.key() {
+            Arc::clone(&now)
+        } else {
+            let stays = lease.status.has(StatusFlags::IN_TRANS) || !self.pins.is_empty();
+            Arc::new(now.with_meaning_of(&statement.image, stays))
         };
         lease.adopt(&then).await?;
         let reply = lease.prepare(statement.server_key()).await?;
@@ -368,6 +416,11 @@ impl Session {
 
     /// COM_STMT_CLOSE: no reply. The server's statement stays for the next one who prepares the same.
     pub fn close_statement(&mut self, id: u32) {
+        let id = self.meant(id);
+        if let Some(statements) = self.statements.as_mut().filter(|statements| statements.latest == Some(id))
+        {
+            statements.latest = None;
+        }
         let Some(statement) = self.statements.as_mut().and_then(|statements| statements.known.remove(&id))
         else {
             return;
@@ -398,6 +451,8 @@ impl Session {
 
     /// COM_STMT_RESET: drops long data, closes the cursor.
     pub async fn reset_statement(&mut self, id: u32) -> Result<(), EngineError> {
+        self.make_certain().await?;
+        let id = self.meant(id);
         let status = self.state.status;
         let Some(statement) = self.statement(id) else {
             return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_reset"));

@@ -10,15 +10,15 @@ use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
 use crate::backend::{BackendConn, Flavor};
-use crate::engine::changes::{Changes, is_reported};
+use crate::engine::changes::Changes;
 use crate::engine::client::{Client, Departure};
 pub use crate::engine::interruption::RelayError;
+use crate::engine::reports::{Circumstances, rewrite};
 use crate::engine::sharded::Renaming;
 use crate::engine::streaming::{stream_file, write_server};
 use crate::wire::{
     Buffer, Capabilities, END_BYTES_MAX, End, Event, HEADER_BYTES, Header, Malformed, OkPacket, PAYLOAD_MAX,
-    ReplyKind, ReplyScanner, Socket, StateChange, StateChanges, StatusFlags, StreamError, encode_eof,
-    encode_state_change, frame,
+    ReplyKind, ReplyScanner, Socket, StateChange, StateChanges, StatusFlags, StreamError, encode_eof, frame,
 };
 
 /// A client that has stopped sending may have left, or may only have nothing more to say: it still gets
@@ -39,6 +39,8 @@ pub struct Relay {
     pub kind: ReplyKind,
     /// The client's statement asked for LOAD DATA LOCAL.
     pub infile: bool,
+    /// The client's statement may leave the schema, be it to come back.
+    pub moves: bool,
     /// The client asked for a cursor.
     pub cursor: bool,
     /// A prepared CALL: a result may be the procedure's OUT parameters.
@@ -91,6 +93,7 @@ impl Outcome {
 /// Passes one reply on. Not cancel-safe: a drop midway leaves the connection busy, so that it is closed.
 pub async fn relay(conn: &mut BackendConn, client: &mut Client, how: Relay) -> Result<Outcome, RelayError> {
     let scanner = ReplyScanner::new(how.kind, client.stream.sequence);
+    client.owed.of_this_statement = false;
     let mut relaying = Relaying {
         scanner: if how.renaming.is_some() { scanner.columns_apart() } else { scanner },
         outcome: Outcome::default(),
@@ -325,10 +328,10 @@ impl Relaying {
         let (whole, before) = (HEADER_BYTES + header.length, conn.status);
         // Under compression ids follow the compressed packets and prove nothing.
         let counted = !matches!(conn.stream.socket(), Socket::Compressed(_));
-        let packet = &mut conn.input().filled_mut()[self.done..self.done + whole];
         if end == End::LocalInfile {
             return self.infile(conn, client, header).await;
         }
+        let packet = &mut conn.stream.input.filled_mut()[self.done..self.done + whole];
         if counted && end == End::Err && header.sequence == 0 && self.is_untouched() {
             // A reply counts on from the command, whose id is 0. This one was on its way before: what a
             // server says that ends a connection which was idle (4031 on MySQL, 1927 on MariaDB).
@@ -367,8 +370,16 @@ impl Relaying {
             }
             End::Ok | End::Rows => {
                 let ok = OkPacket::parse(payload)?;
-                let rows = end == End::Rows;
-                let rewritten = self.rewrite(&ok, rows, client.capabilities)?;
+                // The reply to COM_SET_OPTION ends like rows and has none.
+                let rows = end == End::Rows || payload[0] == 0xFE;
+                let at = Circumstances {
+                    rows,
+                    flavor: conn.facts.flavor,
+                    schema: conn.image.schema(),
+                    moves: self.how.moves,
+                    flagged: rows && self.translate && std::mem::take(&mut self.flagged),
+                };
+                let rewritten = rewrite(&ok, at, client)?;
                 self.note(&ok, rows)?;
                 if let Some(payload) = rewritten.filter(|_| !self.withholds()) {
                     self.stage(conn);
@@ -419,40 +430,6 @@ impl Relaying {
         outcome.changes.state |= state;
         outcome.changes.other_state |= state && !explained;
         Ok(())
-    }
-
-    /// The payload of an OK as this client must see it; `None` if it may see it as it is.
-    fn rewrite(
-        &mut self,
-        ok: &OkPacket<'_>,
-        rows: bool,
-        client: Capabilities,
-    ) -> Result<Option<Vec<u8>>, Malformed> {
-        if rows && self.translate {
-            let mut status = ok.status;
-            if std::mem::take(&mut self.flagged) {
-                status = status.without(StatusFlags::PS_OUT_PARAMS).without(StatusFlags::MORE_RESULTS);
-            }
-            let mut payload = Vec::with_capacity(5);
-            encode_eof(ok.warnings, status, &mut payload);
-            return Ok(Some(payload));
-        }
-        if !ok.status.has(StatusFlags::SESSION_STATE_CHANGED) {
-            return Ok(None);
-        }
-        let mut state = Vec::new();
-        if client.has(Capabilities::SESSION_TRACK) {
-            for change in StateChanges::new(ok.state) {
-                let change = change?;
-                if is_reported(change) {
-                    encode_state_change(change, &mut state);
-                }
-            }
-        }
-        let mut payload = Vec::with_capacity(16 + ok.info.len() + state.len());
-        let header = if rows { 0xFE } else { 0x00 };
-        OkPacket { state: &state, ..*ok }.encode(header, &mut payload);
-        Ok(Some(payload))
     }
 
     /// LOAD DATA LOCAL: asks the client, streams its file to the server. `whole` bytes at `done` are the

@@ -143,6 +143,7 @@ impl Session {
         let relay = Relay {
             kind: ReplyKind::Results,
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
+            moves: statement.effects.intersects(Effects::CHANGES_SCHEMA | Effects::CALLS_PROCEDURE),
             cursor: false,
             call: false,
             reply_timeout: self.reply_timeout(),
@@ -150,7 +151,7 @@ impl Session {
             renaming: self.renaming(),
         };
         let sending = Sending { statement, pace: &facts.pace, relay, header, prepared: None };
-        let outcome = self.send(sending, context).await?;
+        let outcome = self.send_and_confirm(sending, context).await?;
         if sets && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
         }

@@ -139,7 +139,7 @@ fn name_on_mariadb(name: String) -> String {
     }
 }
 
-fn is_carried(name: &str) -> bool {
+pub(crate) fn is_carried(name: &str) -> bool {
     // It follows from collation_connection, which is read back.
     name != "character_set_connection" && !is_uncarried(name) && !NOT_SET.contains(&name)
 }

@@ -217,10 +217,7 @@ async fn dispatch_rare(
         Command::StmtClose(id) => session.close_statement(id),
         Command::StmtReset(id) => session.reset_statement(id).await?,
         Command::ChangeUser(body) => change_user(session, body, context).await?,
-        Command::ProcessKill(id) => {
-            session.kill(u64::from(id), Kill::Connection)?;
-            session.answer_ok().await?;
-        }
+        Command::ProcessKill(id) => session.process_kill(id).await?,
         _ => return Err(unknown_command()),
     }
     Ok(Next::Continue)

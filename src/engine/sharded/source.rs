@@ -75,7 +75,7 @@ impl Source {
         left_out: &[u32],
     ) -> Result<(), EngineError> {
         let image = self.lease.image().key();
-        let key = PreparedKey { text: text.into(), image, types: parameters.kinds() };
+        let key = PreparedKey { text: text.into(), image, types: parameters.kinds(), copy: 0 };
         let known = self.lease.prepared.find(&key).map(|known| known.reply.id);
         let id = match known {
             Some(id) => id,

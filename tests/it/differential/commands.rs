@@ -1,6 +1,6 @@
 //! Commands other than statements.
 
-use dazzle::wire::{Capabilities, code};
+use dazzle::wire::{Capabilities, code, frame};
 
 use crate::support::{Conn, Login, PASSWORD, Reply, USER, compare, compare_with};
 
@@ -104,6 +104,40 @@ both! {
             conn.query(charsets).await;
             conn.ok("SET @a = 1").await;
             conn.query(charsets).await;
+        }).await;
+    }
+
+    async fn commands_sent_ahead_are_answered_in_order(server) {
+        compare(server, "it_ahead", async |conn| {
+            let mut bytes = Vec::new();
+            let payloads = [conn.query_payload("SELECT 1"), conn.query_payload("SELEC"), vec![code::PING]];
+            for payload in &payloads {
+                frame(&mut bytes, 0, payload);
+            }
+            conn.stream.reset_sequence();
+            conn.stream.write_all(&bytes).await.unwrap();
+            for (n, _) in payloads.iter().enumerate() {
+                conn.stream.expect_reply();
+                let reply = conn.reply().await;
+                conn.note(&format!("command {n}"), &reply);
+            }
+        }).await;
+    }
+
+    async fn after_an_error_every_command_tells_whether_a_transaction_is_open(server) {
+        compare(server, "it_doubt", async |conn| {
+            conn.ok("CREATE TABLE t (a INT PRIMARY KEY)").await;
+            let id = conn.prepare("SELECT 1").await.unwrap();
+            conn.ok("SET autocommit = 0").await;
+            for command in [&[code::PING][..], b"\x02it_doubt", &[code::SET_OPTION, 0, 0]] {
+                conn.query("INSERT INTO t VALUES (1), (1)").await;
+                conn.command(command).await;
+                conn.query("ROLLBACK").await;
+            }
+            conn.query("INSERT INTO t VALUES (1), (1)").await;
+            conn.reset_statement(id).await;
+            conn.query("ROLLBACK").await;
+            conn.command(&[code::PING]).await;
         }).await;
     }
 

@@ -112,6 +112,73 @@ both! {
         }).await;
     }
 
+    async fn to_prepare_again_does_not_end_a_transaction(server) {
+        let proxy = crate::support::Setup::new(server).pool("size_max: 1").start().await;
+        server.create_schema("it_again").await.unwrap();
+        let mut conn = proxy.login().schema("it_again").connect().await;
+        conn.ok("CREATE TABLE t (a INT)").await;
+        let id = conn.prepare("INSERT INTO t VALUES (1)").await.unwrap();
+        conn.ok("SET autocommit = 0").await;
+        // Somebody else without a schema: the connection logs in again, and its statements are gone.
+        proxy.connect().await.ok("SELECT 1").await;
+        conn.ok("INSERT INTO t VALUES (2)").await;
+        conn.execute(id, &[]).await;
+        conn.ok("ROLLBACK").await;
+        assert_eq!(conn.value("SELECT COUNT(*) FROM t").await, "0");
+    }
+
+    async fn a_server_may_refuse_to_prepare_in_a_transaction(server) {
+        compare(server, "it_refused_prepare", async |conn| {
+            table(conn, 1).await;
+            let text = "INSERT INTO t (id) VALUES (?)";
+            conn.prepare(text).await.unwrap();
+            conn.ok("START TRANSACTION READ ONLY").await;
+            let _ = conn.prepare(text).await;
+            conn.ok("ROLLBACK").await;
+            conn.prepare(text).await.unwrap();
+        }).await;
+    }
+
+    async fn statements_of_one_text_do_not_share_what_waits_for_one_of_them(server) {
+        compare(server, "it_same_text", async |conn| {
+            table(conn, 3).await;
+            let text = "SELECT id, ? FROM t ORDER BY id";
+            let one = conn.prepare(text).await.unwrap();
+            let other = conn.prepare(text).await.unwrap();
+            conn.long_data(one, 0, b"long").await;
+            conn.execute(other, &[Parameter::int(5)]).await;
+            conn.execute(one, &[Parameter::long()]).await;
+            conn.execute_with(one, READ_ONLY, &[Parameter::int(6)], true).await;
+            conn.execute(other, &[Parameter::int(7)]).await;
+            conn.fetch(one, 2).await;
+            conn.execute_with(other, READ_ONLY, &[Parameter::int(8)], true).await;
+            conn.fetch(other, 1).await;
+            conn.fetch(one, 2).await;
+            conn.close_statement(one).await;
+            conn.fetch(other, 2).await;
+        }).await;
+    }
+
+    async fn the_statement_prepared_last_has_no_id(server) {
+        compare(server, "it_direct", async |conn| {
+            table(conn, 2).await;
+            let last = u32::MAX;
+            conn.execute(last, &[]).await;
+            conn.prepare("SELECT id FROM t WHERE id > ? ORDER BY id").await.unwrap();
+            conn.execute(last, &[Parameter::int(0)]).await;
+            conn.long_data(last, 0, b"1").await;
+            conn.execute(last, &[Parameter::long()]).await;
+            conn.reset_statement(last).await;
+            conn.prepare("SELECT 5").await.unwrap();
+            conn.execute(last, &[]).await;
+            conn.prepare("SELEC").await.unwrap_err();
+            conn.execute(last, &[]).await;
+            conn.prepare("SELECT 6").await.unwrap();
+            conn.close_statement(last).await;
+            conn.execute(last, &[]).await;
+        }).await;
+    }
+
     async fn cursors(server) {
         compare(server, "it_cursor", cursor_script).await;
     }

@@ -2,7 +2,9 @@
 
 use dazzle::lab::Flavor;
 
-use crate::support::{Conn, compare};
+use dazzle::wire::Capabilities;
+
+use crate::support::{Conn, Login, compare, compare_with};
 
 /// Runs each text; failures are as much part of the comparison as successes.
 async fn each(conn: &mut Conn, texts: &[&str]) {
@@ -266,6 +268,36 @@ both! {
                 "SET session_track_schema = OFF",
                 "USE mysql",
             ]).await;
+        }).await;
+    }
+
+    async fn what_an_eof_cannot_report_the_next_ok_does(server) {
+        let client = |login: Login| login.without(Capabilities::DEPRECATE_EOF);
+        compare_with(server, "it_owed", client, async |conn| {
+            each(conn, &[
+                "CREATE PROCEDURE p() BEGIN SET time_zone = '+05:00'; SELECT 1; END",
+                "CALL p()",
+                "CREATE FUNCTION f() RETURNS INT BEGIN SET time_zone = '+06:00'; RETURN 1; END",
+                "SELECT f()",
+                "SELECT 2",
+                "DO 3",
+                "DO 4",
+            ]).await;
+        }).await;
+    }
+
+    async fn what_a_routine_sets_ends_with_it(server) {
+        compare(server, "it_routine_sets", async |conn| {
+            each(conn, &[
+                "CREATE PROCEDURE p() SET sql_mode = 'ANSI_QUOTES', collation_connection = utf8mb4_bin",
+                "CREATE TABLE t (a INT)",
+                "INSERT INTO t VALUES (1)",
+            ]).await;
+            let id = conn.prepare("SELECT * FROM t").await.unwrap();
+            conn.query("CALL p()").await;
+            // Makes the connection look as it did at the PREPARE, and as it does now again.
+            conn.execute(id, &[]).await;
+            conn.query("SELECT @@sql_mode, @@collation_connection, \"a\", REPEAT('x', 3)").await;
         }).await;
     }
 

@@ -35,6 +35,11 @@ impl Packets {
         self.socket.get_mut().reset_sequence();
     }
 
+    /// The reply to a command that was written before others comes next.
+    pub(crate) fn expect_reply(&mut self) {
+        self.sequence = 1;
+    }
+
     /// Reads one payload, continuation packets included.
     pub(crate) async fn read(&mut self) -> Result<Vec<u8>, Broken> {
         let mut payload = Vec::new();

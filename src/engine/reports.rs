@@ -1,0 +1,95 @@
+//! What an OK packet tells of changed session state, as the client is to see it.
+
+use crate::backend::Flavor;
+use crate::engine::changes::is_reported;
+use crate::engine::client::Client;
+use crate::wire::{
+    Capabilities, Malformed, OkPacket, StateChange, StateChanges, StatusFlags, encode_eof,
+    encode_state_change,
+};
+
+/// Bytes of the changes that wait for an OK packet at most.
+const OWED_BYTES_MAX: usize = 1 << 20;
+
+/// Changes that a client has not been told of. Of each variable the last value counts, as on the servers.
+#[derive(Debug, Default)]
+pub(crate) struct OwedChanges {
+    /// What has changed, and the change as it goes on the wire.
+    changes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The statement whose reply is passed on has changed something.
+    pub(crate) of_this_statement: bool,
+}
+
+impl OwedChanges {
+    fn add(&mut self, change: StateChange<'_>, counts: bool) -> Result<(), Malformed> {
+        let what = match change {
+            StateChange::SystemVariable { name, .. } => [b"@", name].concat(),
+            StateChange::Schema(_) => b"schema".to_vec(),
+            StateChange::State(_) => b"state".to_vec(),
+            StateChange::Other { kind, .. } => vec![kind],
+        };
+        let mut encoded = Vec::new();
+        encode_state_change(change, &mut encoded);
+        self.changes.retain(|(known, _)| *known != what);
+        self.changes.push((what, encoded));
+        self.of_this_statement |= counts;
+        let bytes: usize = self.changes.iter().map(|(what, encoded)| what.len() + encoded.len()).sum();
+        if bytes > OWED_BYTES_MAX { Err(Malformed("too many session state changes")) } else { Ok(()) }
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.changes).into_iter().flat_map(|(_, encoded)| encoded).collect()
+    }
+}
+
+/// The circumstances of an OK packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances<'a> {
+    /// It ends rows.
+    pub(crate) rows: bool,
+    /// Who sent it.
+    pub(crate) flavor: Flavor,
+    /// The schema that the session was in before the statement.
+    pub(crate) schema: Option<&'a [u8]>,
+    /// The statement may leave the schema, be it to come back.
+    pub(crate) moves: bool,
+    /// The definitions of these rows, OUT parameters, have told what MySQL does not repeat at their end.
+    pub(crate) flagged: bool,
+}
+
+/// The payload of an OK as this client must see it; `None` if it may see it as it is.
+pub(crate) fn rewrite(
+    ok: &OkPacket<'_>,
+    at: Circumstances<'_>,
+    client: &mut Client,
+) -> Result<Option<Vec<u8>>, Malformed> {
+    let changed = ok.status.has(StatusFlags::SESSION_STATE_CHANGED);
+    if changed && client.capabilities.has(Capabilities::SESSION_TRACK) {
+        for change in StateChanges::new(ok.state) {
+            let change = change?;
+            if is_reported(change) {
+                // A schema that is no other one was left and entered again by an earlier statement.
+                let again =
+                    !at.moves && matches!(change, StateChange::Schema(name) if Some(name) == at.schema);
+                client.owed.add(change, !again)?;
+            }
+        }
+    }
+    if at.rows && !client.capabilities.has(Capabilities::DEPRECATE_EOF) {
+        let told = StatusFlags(StatusFlags::PS_OUT_PARAMS.0 | StatusFlags::MORE_RESULTS.0);
+        let status = if at.flagged { ok.status.without(told) } else { ok.status };
+        let mut payload = Vec::with_capacity(5);
+        encode_eof(ok.warnings, status, &mut payload);
+        return Ok(Some(payload));
+    }
+    // MySQL tells what is owed with any OK, MariaDB with one of a statement that has changed something.
+    let tells = at.flavor == Flavor::MySql || client.owed.of_this_statement;
+    let state = if tells { client.owed.take() } else { Vec::new() };
+    if !changed && state.is_empty() {
+        return Ok(None);
+    }
+    let mut payload = Vec::with_capacity(16 + ok.info.len() + state.len());
+    let header = if at.rows { 0xFE } else { 0x00 };
+    OkPacket { state: &state, ..*ok }.encode(header, &mut payload);
+    Ok(Some(payload))
+}
