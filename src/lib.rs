@@ -11,6 +11,7 @@ pub mod telemetry;
 pub mod wire;
 
 pub mod merge;
+pub mod protection;
 pub mod sharding;
 
 pub mod backend;
