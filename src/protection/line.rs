@@ -49,7 +49,7 @@ impl Line {
     }
 
     /// Takes out whose turn it is; the user's next one has to wait for the other users.
-    pub fn next(&mut self) -> Option<u32> {
+    pub fn take(&mut self) -> Option<u32> {
         let rank = self.ranks.iter_mut().find(|rank| rank.waiting > 0)?;
         let user = rank.turns.pop_front()?;
         let waiters = rank.waiters.get_mut(&user)?;
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn drained(line: &mut Line) -> Vec<u32> {
-        std::iter::from_fn(|| line.next()).collect()
+        std::iter::from_fn(|| line.take()).collect()
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
                         inside.push((tier(number), user, n as u32));
                     }
                     2 => {
-                        let next = line.next();
+                        let next = line.take();
                         let best = inside.iter().map(|(tier, ..)| *tier).min();
                         prop_assert_eq!(next.is_some(), best.is_some());
                         if let Some(place) = next {

@@ -266,7 +266,7 @@ impl Gate {
 
     /// Turns everybody in line away: nothing passes for `retry_after`.
     pub fn close(&mut self, retry_after: Duration, woken: &mut Woken) {
-        while let Some(place) = self.line.next() {
+        while let Some(place) = self.line.take() {
             self.refuse(place, Reason::Closed, woken);
             if let Place::Turned(turned) = &mut self.places[place as usize] {
                 turned.retry_after = retry_after;
@@ -319,7 +319,7 @@ impl Gate {
     /// Room to those whose turn it is. Whose patience is over gets none of it: the answer would come too late.
     fn dispatch(&mut self, now: Instant, woken: &mut Woken) {
         while self.running < self.limiter.limit()
-            && let Some(place) = self.line.next()
+            && let Some(place) = self.line.take()
         {
             let Place::Waiting { ask, .. } = &self.places[place as usize] else { continue };
             let (tier, since) = (ask.tier, ask.since);
