@@ -72,7 +72,12 @@ impl PreparedStatements {
     /// A statement whose open parameters have been settled by no execution yet is executed as `key`.
     pub fn settle(&mut self, key: &PreparedKey) -> Option<&mut ServerStatement> {
         let unsettled = PreparedKey { types: Arc::default(), ..key.clone() };
-        let statement = self.statements.remove(&unsettled)?;
+        self.become_own(&unsettled, key)
+    }
+
+    /// The statement that is known as `former` is from now on known as `key`.
+    pub fn become_own(&mut self, former: &PreparedKey, key: &PreparedKey) -> Option<&mut ServerStatement> {
+        let statement = self.statements.remove(former)?;
         Some(self.statements.entry(key.clone()).or_insert(statement))
     }
 

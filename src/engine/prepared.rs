@@ -32,6 +32,8 @@ pub(crate) struct Prepared {
     pub(crate) types: Option<Arc<[u8]>>,
     /// Which parameters get their type from what is bound; empty if none does.
     pub(crate) open: Box<[bool]>,
+    /// The key of the server's statement that becomes this one's own, where it is there.
+    pub(crate) former: Option<PreparedKey>,
     /// Pieces of parameters wait on the bound connection.
     pub(crate) long_data: bool,
     /// A cursor is open on the bound connection.
@@ -201,6 +203,7 @@ impl Session {
             database: self.logical_name().map(Into::into),
             types: None,
             open: open_parameters(&reply, self.flavor()),
+            former: None,
             long_data: false,
             cursor: false,
             stand_in: None,
@@ -267,7 +270,14 @@ impl Session {
         if let Some(known) = lease.prepared.find(statement.server_key()) {
             return Ok(known.reply.id);
         }
-        if let Some(known) = lease.prepared.settle(statement.server_key()) {
+        if let Some(former) = &statement.former
+            && let Some(known) = lease.prepared.become_own(former, statement.server_key())
+        {
+            return Ok(known.reply.id);
+        }
+        if statement.former.is_none()
+            && let Some(known) = lease.prepared.settle(statement.server_key())
+        {
             return Ok(known.reply.id);
         }
         // The text means what it meant when the client prepared it.
@@ -304,7 +314,8 @@ impl Session {
         };
         let layout = ParameterLayout::find(parameters, statement.parameters, attributes, flags & 0x08 != 0);
         if let Some(layout) = layout.map_err(|_| malformed_execution())? {
-            bind_types(statement, parameters, &layout, attributes);
+            let owner = u64::from(self.guard.id()) << 32 | u64::from(id);
+            bind_types(statement, parameters, &layout, attributes, owner);
         }
         Ok(())
     }

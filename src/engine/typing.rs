@@ -3,11 +3,12 @@
 //! MySQL settles the type of such a parameter (as in `SELECT ?`) when the statement is first executed, and
 //! converts what later executions bind: a text becomes 0 where a number came first. So a statement on a server
 //! is shared only among executions that bind the same types to its open parameters; the types are part of its
-//! key. MariaDB settles them with every execution.
+//! key. A session that binds other types later on gets the statement on its connection to itself, as it is: what
+//! the server makes of them depends on what came before. MariaDB settles them with every execution.
 
 use std::sync::Arc;
 
-use crate::backend::{Flavor, PrepareReply};
+use crate::backend::{Flavor, PrepareReply, PreparedKey};
 use crate::engine::parameters::ParameterLayout;
 use crate::engine::prepared::Prepared;
 use crate::wire::{Reader, column_type};
@@ -36,12 +37,14 @@ fn is_open(definition: &[u8]) -> bool {
 }
 
 /// Takes note of the types that the execution at `parameters` (what follows the iteration count) binds: later
-/// ones that send none mean these, and they decide which of the server's statements is executed.
+/// ones that send none mean these, and they decide which of the server's statements is executed. `owner` is
+/// the number of this statement among those of all sessions.
 pub(crate) fn bind_types(
     statement: &mut Prepared,
     parameters: &[u8],
     layout: &ParameterLayout,
     attributes: bool,
+    owner: u64,
 ) {
     if let Some(range) = layout.types.clone()
         && let Some(sent) = parameters.get(range)
@@ -54,11 +57,27 @@ pub(crate) fn bind_types(
         return;
     }
     let Some(types) = statement.types.as_deref() else { return };
-    let bound = classes(types, &statement.open, &statement.key.types, attributes);
-    if *statement.key.types != *bound {
-        statement.key.types = Arc::from(bound);
+    if statement.key.types.first() == Some(&OWN) {
+        return;
     }
+    let bound = classes(types, &statement.open, &statement.key.types, attributes);
+    if *statement.key.types == *bound {
+        return;
+    }
+    let others = statement
+        .key
+        .types
+        .chunks(2)
+        .zip(bound.chunks(2))
+        .any(|(before, now)| before != now && before != [column_type::NULL, 0]);
+    let types = if others { [&[OWN][..], &owner.to_le_bytes()].concat() } else { bound };
+    let next = PreparedKey { types: Arc::from(types), ..statement.key.clone() };
+    let former = std::mem::replace(&mut statement.key, next);
+    statement.former = others.then_some(former);
 }
+
+/// Begins the types of a statement that one session has to itself; no type has this number.
+const OWN: u8 = 0xF0;
 
 /// The types of the open parameters. A NULL leaves a parameter's type as it was before.
 fn classes(types: &[u8], open: &[bool], before: &[u8], attributes: bool) -> Vec<u8> {
@@ -70,7 +89,7 @@ fn classes(types: &[u8], open: &[bool], before: &[u8], attributes: bool) -> Vec<
             break;
         }
         let as_before =
-            || before.get(2 * n..2 * n + 2).map_or([column_type::VAR_STRING, 0], |two| [two[0], two[1]]);
+            || before.get(2 * n..2 * n + 2).map_or([column_type::NULL, 0], |two| [two[0], two[1]]);
         classes.extend_from_slice(&match kind {
             _ if !open => [0, 0],
             column_type::NULL => as_before(),
@@ -93,7 +112,7 @@ mod tests {
         check(&[8, 0, 253, 0], &[], &[8, 0, 0, 0]);
         check(&[8, 128, 8, 0], &[], &[8, 128, 0, 0]);
         check(&[254, 0, 8, 0], &[], &[253, 0, 0, 0]);
-        check(&[6, 0, 8, 0], &[], &[253, 0, 0, 0]);
+        check(&[6, 0, 8, 0], &[], &[6, 0, 0, 0]);
         check(&[6, 0, 8, 0], &[8, 0, 0, 0], &[8, 0, 0, 0]);
         check(&[8], &[], &[]);
     }
