@@ -140,6 +140,10 @@ impl Session {
         if let Err(error) = self.acquire(started).await {
             return self.fail_long_data(id, error, header).await;
         }
+        // Where types are open, the statement that has not settled them yet is there for anybody to take.
+        if let Some(statement) = self.statement(id).filter(|statement| !statement.open.is_empty()) {
+            statement.key.copy = id;
+        }
         let server_id = match self.prepare_here(id).await {
             Ok(server_id) => server_id,
             Err(error) => return self.fail_long_data(id, error, header).await,
