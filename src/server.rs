@@ -14,13 +14,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{error, info, warn};
 
-use crate::admin::{self, AdminState, Lifecycle, Readiness, systemd};
+use crate::admin::{self, AdminState, Controls, Lifecycle, Readiness, systemd};
 use crate::backend::pool::{Upkeep, WorkerId};
 use crate::config::{Config, ConfigError, ConfigFile, Poll};
 use crate::engine::accounts::Accounts;
 use crate::engine::{Engine, FactsCache, PinWatch, Shutdown, Station, Worker};
 use crate::frontend::tls::Material;
 use crate::frontend::{BoundListener, ClientCounts, Frontend, Security, bind};
+use crate::protection::Observed;
 use crate::sharding::{self, Date, RuleSet};
 use crate::telemetry::log::LogHandle;
 use crate::telemetry::{self, Outcome, PoolNumbers, PoolTotals, Telemetry, spawn};
@@ -31,6 +32,9 @@ const PROVED_PASSWORDS_MAX: usize = 4096;
 
 /// How often the configuration file is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the digests are looked at.
+const PATROL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +89,7 @@ struct Server {
     log: LogHandle,
     workers: Vec<WorkerThread>,
     admin: Option<std::net::TcpListener>,
+    controls: Arc<Controls>,
 }
 
 /// A worker's thread and what it will run.
@@ -121,8 +126,10 @@ impl Server {
             None => None,
         };
         register_pools(&engine);
+        let controls = Controls::of(&engine);
         let readiness = Arc::new(Readiness::new(Box::new(Vec::new)));
-        Ok(Self { engine, security, counts, readiness, file, day: today(), log, workers, admin })
+        let day = today();
+        Ok(Self { engine, security, counts, readiness, file, day, log, workers, admin, controls })
     }
 
     fn run(mut self) -> ExitCode {
@@ -155,6 +162,7 @@ impl Server {
             let state = AdminState {
                 telemetry: Arc::clone(&self.engine.telemetry),
                 readiness: Arc::clone(&self.readiness),
+                controls: Arc::clone(&self.controls),
             };
             drop(spawn("admin", async move {
                 if let Err(error) = admin::serve(listener, Arc::new(state), stop).await {
@@ -175,10 +183,13 @@ impl Server {
         };
         let mut watch = interval(WATCH_INTERVAL);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut patrol = interval(PATROL_INTERVAL);
+        patrol.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = Signals::end(&mut signals.terminate, &mut signals.interrupt) => break,
                 _ = signals.hangup.recv() => self.reload(),
+                _ = patrol.tick() => self.patrol(),
                 _ = watch.tick() => if matches!(self.file.poll(), Poll::Changed) || self.is_new_day() {
                     self.reload();
                 },
@@ -187,6 +198,17 @@ impl Server {
         let clean = self.drain(&mut signals).await;
         let _ = stop_admin.send(true);
         clean
+    }
+
+    /// Looks at what statements did lately, and at switches whose time is over.
+    fn patrol(&self) {
+        let digests = self.engine.telemetry.digests(usize::MAX);
+        let observed: Vec<Observed> = digests
+            .iter()
+            .filter(|(seen, _)| seen.hash != 0)
+            .map(|(seen, _)| Observed { digest: seen.hash, count: seen.count, time: seen.time_sum })
+            .collect();
+        self.controls.look(&observed, &self.engine.snapshot().config.protection.quarantine);
     }
 
     /// Whether rules that count periods from today were read on another day.

@@ -28,6 +28,7 @@ fn walk(kind: ReplyKind, bytes: &[u8], mut step: impl FnMut() -> usize, first: u
                 held.extend_from_slice(&bytes[fed..fed + n]);
                 fed += n;
             }
+            Event::TooMuch => unreachable!("nothing is bounded"),
             Event::Column | Event::ColumnsEnd => {
                 scanner.take_sequence();
             }

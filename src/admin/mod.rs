@@ -1,24 +1,29 @@
-//! The operators' HTTP port: metrics, health, readiness, digest statistics. It reads snapshots and
-//! changes nothing.
+//! The operators' HTTP port: metrics, health, readiness, digest statistics, protection. It reads snapshots;
+//! the one thing that it changes are switches, on behalf of this machine's own operators.
 
 mod digests;
 mod listener;
 mod pins;
+mod protection;
 mod readiness;
 pub mod systemd;
 
+pub use protection::Controls;
 pub use readiness::{Lifecycle, Readiness, Reasons};
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Path, RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -35,6 +40,8 @@ pub struct AdminState {
     pub telemetry: Arc<Telemetry>,
     /// Whether the process takes clients.
     pub readiness: Arc<Readiness>,
+    /// Doors, rules and switches.
+    pub controls: Arc<Controls>,
 }
 
 /// Answers HTTP requests on `listener` until `stop` becomes true (or its sender is gone) and the
@@ -50,7 +57,8 @@ pub async fn serve(
         // An error says that the sender is gone, which is a stop as well.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    axum::serve(BoundedListener::new(listener), router(state)).with_graceful_shutdown(stopped).await
+    let service = router(state).into_make_service_with_connect_info::<Peer>();
+    axum::serve(BoundedListener::new(listener), service).with_graceful_shutdown(stopped).await
 }
 
 fn router(state: Arc<AdminState>) -> Router {
@@ -61,6 +69,8 @@ fn router(state: Arc<AdminState>) -> Router {
         .route("/readyz", get(readyz))
         .route("/digests", get(digests))
         .route("/pins", get(pins))
+        .route("/protection", get(protection))
+        .route("/switches/{name}", post(switch_off).delete(switch_on))
         .layer(middleware::map_response(one_request_a_connection))
         .with_state(state)
 }
@@ -101,6 +111,63 @@ async fn digests(State(state): State<Arc<AdminState>>, RawQuery(query): RawQuery
     match digests::top(query.as_deref()) {
         Ok(top) => ([(CONTENT_TYPE, JSON)], digests::to_json(&state.telemetry.digests(top))).into_response(),
         Err(message) => (StatusCode::BAD_REQUEST, message).into_response(),
+    }
+}
+
+async fn protection(State(state): State<Arc<AdminState>>) -> Response {
+    ([(CONTENT_TYPE, JSON)], state.controls.to_json()).into_response()
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+struct Peer(SocketAddr);
+
+impl Connected<IncomingStream<'_, BoundedListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+/// Whether `peer` may change something: it is on this machine, and no page in a browser, which cannot send such a
+/// header to another site.
+fn may_change(peer: Peer, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    if !peer.0.ip().to_canonical().is_loopback() {
+        return Err((StatusCode::FORBIDDEN, "switches are turned from this machine only\n"));
+    }
+    if !headers.contains_key("x-dazzle-operator") {
+        return Err((StatusCode::FORBIDDEN, "the header X-Dazzle-Operator is missing\n"));
+    }
+    Ok(())
+}
+
+async fn switch_off(
+    State(state): State<Arc<AdminState>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refused) = may_change(peer, &headers) {
+        return refused.into_response();
+    }
+    match state.controls.switch(&name, query.as_deref().unwrap_or_default()) {
+        Ok(()) => (StatusCode::OK, "off\n").into_response(),
+        Err(message) => (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response(),
+    }
+}
+
+async fn switch_on(
+    State(state): State<Arc<AdminState>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refused) = may_change(peer, &headers) {
+        return refused.into_response();
+    }
+    match state.controls.revert(&name) {
+        Ok(()) => (StatusCode::OK, "on\n").into_response(),
+        Err(error) => (StatusCode::NOT_FOUND, format!("{error}\n")).into_response(),
     }
 }
 

@@ -22,6 +22,7 @@ impl Port {
         let state = Arc::new(AdminState {
             telemetry: Arc::new(Telemetry::new(1)),
             readiness: Arc::new(Readiness::new(reasons)),
+            controls: Arc::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

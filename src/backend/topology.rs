@@ -6,13 +6,16 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use tokio::time::Instant;
 
 use crate::backend::connect::{Connector, ServerTimeouts};
 use crate::backend::facts::ServerFacts;
 use crate::backend::login::{Keyring, Login};
 use crate::backend::pool::{BackendQuota, Pool, PoolOptions, Snapshot as PoolSnapshot, UserLimits, UserSlot};
 use crate::backend::tls::{client_config, server_name};
+use crate::config::protection::ConcurrencyMode;
 use crate::config::{self, Config, ServerIdentity, TlsMode};
+use crate::protection::{BreakerSettings, Concurrency, Door, DoorSettings, GateSettings};
 use crate::wire::auth::LoginSecret;
 use crate::wire::tls::TlsError;
 
@@ -29,9 +32,31 @@ pub struct Backend {
     address: String,
     facts: ArcSwapOption<ServerFacts>,
     quota: Arc<BackendQuota>,
+    door: ArcSwapOption<Door>,
 }
 
 impl Backend {
+    /// The door that statements pass on their way to it, if it has one.
+    #[must_use]
+    pub fn door(&self) -> Option<Arc<Door>> {
+        self.door.load().as_ref().map(Arc::clone)
+    }
+
+    /// Whether it has one.
+    #[inline]
+    #[must_use]
+    pub fn has_door(&self) -> bool {
+        self.door.load().is_some()
+    }
+
+    fn guard(&self, settings: &config::Cluster) {
+        let now = Instant::now();
+        match (door_settings(settings), self.door()) {
+            (Some(settings), Some(door)) => door.change(settings, now),
+            (settings, _) => self.door.store(settings.map(|settings| Door::new(settings, now))),
+        }
+    }
+
     /// `cluster.primary`, `cluster.replica1` …: for operators, never for clients.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -267,14 +292,49 @@ fn backend_of(
     if let Some(backend) = known.filter(|backend| backend.name == name) {
         backend.quota.resize(settings.connections_max);
         backend.quota.retime(settings.backoff.clone());
+        backend.guard(settings);
         return Arc::clone(backend);
     }
-    Arc::new(Backend {
+    let backend = Backend {
         name,
         address: address.to_owned(),
         facts: ArcSwapOption::empty(),
         quota: BackendQuota::new(settings.connections_max, settings.backoff.clone(), rand::random()),
-    })
+        door: ArcSwapOption::empty(),
+    };
+    backend.guard(settings);
+    Arc::new(backend)
+}
+
+/// What the door of a cluster's servers is told; none if nothing is to be looked at.
+fn door_settings(settings: &config::Cluster) -> Option<DoorSettings> {
+    let config::Cluster { concurrency, breaker, pool, .. } = settings;
+    let max = if concurrency.max == 0 { pool.size_max } else { concurrency.max };
+    let limit = match concurrency.mode {
+        ConcurrencyMode::Off if !breaker.enabled => return None,
+        ConcurrencyMode::Off => Concurrency::Unlimited,
+        ConcurrencyMode::Fixed => Concurrency::Fixed(max),
+        ConcurrencyMode::Adaptive => Concurrency::Adaptive { min: concurrency.min.min(max), max },
+    };
+    let gate = GateSettings {
+        concurrency: limit,
+        queue_max: concurrency.queue_max,
+        queue_timeout: concurrency.queue_timeout,
+        target: concurrency.target,
+    };
+    let part = |percentage: u32| f64::from(percentage) / 100.0;
+    let told = breaker.enabled.then(|| BreakerSettings {
+        window: breaker.window,
+        volume_min: breaker.volume_min,
+        errors_max: part(breaker.errors_max),
+        slow: breaker.slow,
+        slow_max: part(breaker.slow_max),
+        open: breaker.open,
+        open_max: breaker.open_max,
+        probes: breaker.probes,
+        ramp: breaker.ramp,
+    });
+    Some(DoorSettings { gate, breaker: told, per_digest: breaker.per_digest })
 }
 
 fn pool_key(cluster: &Cluster, identity: &ServerIdentity) -> PoolKey {

@@ -1,6 +1,7 @@
 //! Command-line arguments of `dazzle`: one subcommand, one function.
 
 mod check;
+mod degrade;
 mod demo;
 mod rules;
 mod serve;
@@ -20,6 +21,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Degrade(Box<degrade::Degrade>),
     Demo(demo::Demo),
     Rules(rules::Rules),
     Serve(serve::Serve),
@@ -30,6 +32,7 @@ enum Command {
 pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Degrade(arguments) => degrade::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),

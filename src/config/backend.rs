@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::frontend::TlsMode;
+use crate::config::protection::{Breaker, Concurrency};
 use crate::config::secret::Secret;
 
 /// Servers that hold the same data: one primary, any number of replicas.
@@ -35,6 +36,10 @@ pub struct Cluster {
     pub write_timeout: Duration,
     /// Whether statements are sent compressed: `none`, `zlib`, `zstd`.
     pub compression: Compression,
+    /// Statements at once.
+    pub concurrency: Concurrency,
+    /// When the servers are left alone for a while.
+    pub breaker: Breaker,
 }
 
 impl Default for Cluster {
@@ -53,6 +58,8 @@ impl Default for Cluster {
             reply_timeout: Duration::ZERO,
             write_timeout: Duration::from_secs(60),
             compression: Compression::None,
+            concurrency: Concurrency::default(),
+            breaker: Breaker::default(),
         }
     }
 }

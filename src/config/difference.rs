@@ -58,8 +58,19 @@ impl Config {
     /// compile before somebody has said when it takes effect.
     #[must_use]
     pub fn difference(&self, new: &Self) -> Changes {
-        let Self { listeners, clusters, users, tls, timeouts, limits, admin, process, logging, sharding } =
-            self;
+        let Self {
+            listeners,
+            clusters,
+            users,
+            tls,
+            timeouts,
+            limits,
+            protection,
+            admin,
+            process,
+            logging,
+            sharding,
+        } = self;
         let mut changes = Changes::default();
         let by_address = |listeners: &[Listener]| -> BTreeMap<String, Listener> {
             let keyed = |listener: &Listener| (listener.address.to_string(), listener.clone());
@@ -71,6 +82,7 @@ impl Config {
         changes.live(*tls != new.tls, "tls");
         changes.live(*timeouts != new.timeouts, "timeouts");
         changes.live(*limits != new.limits, "limits");
+        changes.live(*protection != new.protection, "protection");
         let Admin { http } = admin;
         changes.restart(*http != new.admin.http, "admin.http");
         let Process { workers, drain_timeout } = process;
@@ -105,6 +117,8 @@ fn cluster(changes: &mut Changes, path: &str, old: &Cluster, new: &Cluster) {
         reply_timeout,
         write_timeout,
         compression,
+        concurrency,
+        breaker,
     } = old;
     let fields = [
         ("primary", *primary != new.primary),
@@ -120,6 +134,8 @@ fn cluster(changes: &mut Changes, path: &str, old: &Cluster, new: &Cluster) {
         ("reply_timeout", *reply_timeout != new.reply_timeout),
         ("write_timeout", *write_timeout != new.write_timeout),
         ("compression", *compression != new.compression),
+        ("concurrency", *concurrency != new.concurrency),
+        ("breaker", *breaker != new.breaker),
     ];
     for (field, differs) in fields {
         changes.live(differs, format!("{path}.{field}"));

@@ -7,6 +7,7 @@ mod file;
 mod frontend;
 mod identity;
 mod process;
+pub mod protection;
 mod read;
 mod secret;
 mod sharding;
@@ -18,6 +19,7 @@ pub use file::{ConfigFile, Poll};
 pub use frontend::{ClientTls, Limits, Listener, ListenerAddress, Timeouts, TlsMode, User};
 pub use identity::ServerIdentity;
 pub use process::{Admin, LogFormat, Logging, Process};
+pub use protection::Protection;
 pub(crate) use read::kind;
 pub use secret::{Password, Secret, Verifier};
 pub use sharding::Sharding;
@@ -41,6 +43,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Bounds on what clients may take.
     pub limits: Limits,
+    /// What protects the servers.
+    pub protection: Protection,
     /// The operators' HTTP port.
     pub admin: Admin,
     /// Threads, draining.
@@ -49,6 +53,12 @@ pub struct Config {
     pub logging: Logging,
     /// Where the rules of sharding are.
     pub sharding: Sharding,
+}
+
+/// A duration as the file has it: `30m`.
+#[must_use]
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    read::duration(text)
 }
 
 impl Config {

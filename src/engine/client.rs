@@ -32,6 +32,8 @@ pub struct Client {
     pub(crate) tail: Option<Tail>,
     /// Session state changes that the client has not been told of: an EOF packet cannot carry them.
     pub(crate) owed: OwedChanges,
+    /// How long it may be silent with a transaction open, if that is less than at other times.
+    pub idle_transaction_max: Option<Duration>,
     deadline: Deadline,
 }
 
@@ -98,6 +100,7 @@ impl Client {
             packet_bytes_max,
             tail: None,
             owed: OwedChanges::default(),
+            idle_transaction_max: None,
             deadline: Deadline::new(),
         }
     }
@@ -118,7 +121,8 @@ impl Client {
     /// Waits for the next command's header, within the idle timeout.
     pub async fn command_header(&mut self) -> Result<crate::wire::Header, ClientError> {
         self.stream.reset_sequence();
-        match self.deadline.run(self.timeouts.idle, self.stream.header()).await {
+        let idle = self.idle_transaction_max.map_or(self.timeouts.idle, |max| max.min(self.timeouts.idle));
+        match self.deadline.run(idle, self.stream.header()).await {
             Ok(result) => Ok(result?),
             Err(_) => Err(ClientError::ReadTimeout),
         }

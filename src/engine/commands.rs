@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use crate::backend::{Flavor, SessionImage};
+use crate::engine::cut::Bounds;
 use crate::engine::error::EngineError;
 use crate::engine::relay::{Outcome, Relay, relay};
 use crate::engine::session::Session;
@@ -196,7 +197,8 @@ impl Session {
         let lease = self.lease.as_mut().expect("acquired just before");
         let (infile, cursor, call, shared) = (false, false, false, false);
         let moves = command.first() == Some(&code::INIT_DB);
-        let how = Relay { kind, infile, moves, cursor, call, reply_timeout, shared, renaming };
+        let bounds = Bounds::default();
+        let how = Relay { kind, infile, moves, cursor, call, reply_timeout, shared, renaming, bounds };
         lease.begin();
         let client = &mut self.client;
         let result = async {

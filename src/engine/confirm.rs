@@ -20,9 +20,9 @@ impl Session {
         sending: Sending<'_>,
         context: &mut StatementContext<'_>,
     ) -> Result<Outcome, EngineError> {
-        let statement = sending.statement;
+        let facts = sending.facts;
         let mut outcome = self.send(sending, context).await?;
-        self.confirm(statement, &mut outcome).await?;
+        self.confirm(&facts.statement, &mut outcome).await?;
         Ok(outcome)
     }
 

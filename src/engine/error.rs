@@ -5,6 +5,7 @@ use crate::backend::pool::PoolError;
 use crate::engine::client::ClientError;
 use crate::engine::relay::RelayError;
 use crate::error::{Blame, ProxyError, SqlError};
+use crate::protection::Refusal;
 use crate::wire::ErrPacket;
 
 /// A statement failed. What the client is told, and whether its session goes on, follows from it.
@@ -28,6 +29,9 @@ pub enum EngineError {
     /// A refusal of our own.
     #[error("{}", .0.message)]
     Refused(SqlError),
+    /// A refusal for the servers' sake, and what the client is told.
+    #[error("{}", .0.0)]
+    Protected(Box<(Refusal, SqlError)>),
 }
 
 impl From<PoolError> for EngineError {
@@ -57,7 +61,8 @@ impl EngineError {
     pub const fn of_client(&self) -> Option<&ClientError> {
         match self {
             Self::Client(error) | Self::Relay(RelayError::Client(error)) => Some(error),
-            Self::Relay(_) | Self::Backend(_) | Self::Lost(_) | Self::Expelled(_) | Self::Refused(_) => None,
+            Self::Relay(_) | Self::Backend(_) | Self::Lost(_) => None,
+            Self::Expelled(_) | Self::Refused(_) | Self::Protected(_) => None,
         }
     }
 
@@ -75,7 +80,7 @@ impl EngineError {
     pub const fn session_survives(&self) -> bool {
         match self {
             Self::Client(_) | Self::Relay(_) | Self::Expelled(_) => false,
-            Self::Backend(_) | Self::Lost(_) | Self::Refused(_) => true,
+            Self::Backend(_) | Self::Lost(_) | Self::Refused(_) | Self::Protected(_) => true,
         }
     }
 }
@@ -87,6 +92,7 @@ impl ProxyError for EngineError {
             Self::Backend(error) => error.blame(),
             Self::Relay(_) | Self::Lost(_) => Blame::Backend,
             Self::Refused(_) | Self::Expelled(_) => Blame::Client,
+            Self::Protected(refused) => refused.0.blame(),
         }
     }
 
@@ -94,6 +100,7 @@ impl ProxyError for EngineError {
         match self {
             Self::Backend(error) => error.retryable(),
             Self::Lost(_) => true,
+            Self::Protected(refused) => refused.0.retry_after().is_some(),
             Self::Client(_) | Self::Relay(_) | Self::Refused(_) | Self::Expelled(_) => false,
         }
     }
@@ -108,6 +115,7 @@ impl ProxyError for EngineError {
             }
             Self::Backend(error) => error.sql_error(),
             Self::Refused(error) | Self::Expelled(error) => error.clone(),
+            Self::Protected(refused) => refused.1.clone(),
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crate::backend::Flavor;
+use crate::engine::cut::Bounds;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::prepared::unknown_statement;
 use crate::engine::recall::too_late;
-use crate::engine::relay::{Relay, RelayError, relay};
+use crate::engine::relay::RelayError;
+use crate::engine::relay::{Relay, relay};
 use crate::engine::session::Session;
 use crate::engine::sharded::{Routed, unroutable};
 use crate::engine::statement::{Sending, WHOLE_MAX, is_whole};
@@ -97,11 +99,12 @@ impl Session {
             reply_timeout: self.reply_timeout(),
             shared: false,
             renaming: self.renaming(),
+            bounds: Bounds::default(),
         };
         if let Err(error) = self.note_types(id, header) {
             return self.skip_command(header).await.and(Err(error));
         }
-        let sending = Sending { statement, pace: &facts.pace, relay, header, prepared: Some(id) };
+        let sending = Sending { facts: &facts, relay, header, prepared: Some(id) };
         let outcome = self.send_and_confirm(sending, context).await?;
         if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
@@ -227,6 +230,7 @@ impl Session {
             reply_timeout,
             shared: false,
             renaming,
+            bounds: Bounds::default(),
         };
         let result = async {
             let mut packet = Vec::with_capacity(command.len() + HEADER_BYTES);

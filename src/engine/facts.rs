@@ -7,7 +7,8 @@ use foldhash::fast::FixedState;
 use parking_lot::Mutex;
 
 use crate::engine::combine::Pace;
-use crate::sql::{Fingerprint, LexMode, Statement, analyze, fingerprint_keyed};
+use crate::protection::Marks;
+use crate::sql::{Fingerprint, LexMode, Shape, Statement, analyze, fingerprint_keyed, shape};
 use crate::telemetry::{DigestRow, WorkerMetrics};
 
 /// What is known about all statements of one digest.
@@ -15,6 +16,10 @@ use crate::telemetry::{DigestRow, WorkerMetrics};
 pub struct Facts {
     /// What the lexer learnt.
     pub statement: Statement,
+    /// What it reaches, and how widely.
+    pub shape: Shape,
+    /// The rules that its statements may meet.
+    pub marks: Marks,
     /// Where its executions are counted.
     pub row: DigestRow,
     /// What its executions have been like.
@@ -67,5 +72,6 @@ impl FactsCache {
 fn learn(text: &[u8], mode: LexMode, metrics: &WorkerMetrics) -> Facts {
     let statement = analyze(text, mode);
     let row = metrics.digests.row(statement.digest.hash, &statement.digest.text);
-    Facts { statement, row, pace: Pace::default() }
+    let (shape, marks) = (shape(text, mode), Marks::default());
+    Facts { statement, shape, marks, row, pace: Pace::default() }
 }

@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 use crate::backend::pool::{Connect, Pooled, Profile, WorkerId};
 use crate::backend::{BackendError, ServerLease, ServerPool};
 use crate::engine::combine::{Holding, PATIENCE};
+use crate::engine::cut::{Cut, Why};
 use crate::telemetry::{SessionGuard, spawn};
 
 /// For connecting and killing together; a server that takes longer is left to its own devices.
@@ -26,6 +27,17 @@ pub(crate) struct Running<'a> {
     pub(crate) thread_id: u32,
     /// Other sessions' statements are on that connection: they must go elsewhere before a KILL.
     pub(crate) holding: Option<&'a Holding<ServerLease>>,
+}
+
+/// What ends a statement before it ends by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order<'a> {
+    /// KILL, which names the session.
+    pub(crate) guard: &'a SessionGuard,
+    /// A limit of its result.
+    pub(crate) cut: &'a Cut,
+    /// A limit of its time.
+    pub(crate) time_max: Option<Duration>,
 }
 
 impl Running<'_> {
@@ -55,8 +67,9 @@ impl Running<'_> {
     }
 }
 
-/// Runs an exchange with a server to its end. If it takes long, those whose replies follow go alone. It kills the statement there when KILL names this session
-/// meanwhile. The exchange goes on until the server has answered, and this returns only when the KILL is
+/// Runs an exchange with a server to its end. If it takes long, those whose replies follow go alone. It kills
+/// the statement there when KILL names this session meanwhile, when its time is over or its result is cut
+/// off. The exchange goes on until the server has answered, and this returns only when the KILL is
 /// over as well: one that comes late must not hit the statement of whoever gets the connection next.
 ///
 /// The wake-up comes through the session's alarm, whose waker is this task's. Also returns whether KILL
@@ -66,18 +79,28 @@ impl Running<'_> {
 /// session.
 pub(crate) async fn killable<F: Future>(
     mut exchange: Pin<&mut F>,
-    guard: &SessionGuard,
+    order: Order<'_>,
     running: Running<'_>,
 ) -> (F::Output, bool) {
     let mut killing: Option<JoinHandle<()>> = None;
     let mut followed = running.holding.filter(|holding| holding.is_followed());
     let mut patience: Option<Pin<Box<Sleep>>> = None;
+    let mut named = false;
+    let mut time = order.time_max.map(|max| (max, Box::pin(sleep(max))));
     let output = std::future::poll_fn(|cx| {
         if let Poll::Ready(output) = exchange.as_mut().poll(cx) {
             return Poll::Ready(output);
         }
-        if killing.is_none() && guard.take_kill().is_some() {
-            killing = Some(running.kill());
+        if killing.is_none() {
+            if let Some((max, timer)) = &mut time
+                && timer.as_mut().poll(cx).is_ready()
+            {
+                order.cut.order(Why::Time(*max));
+            }
+            named = order.guard.take_kill().is_some();
+            if named || order.cut.is_ordered() {
+                killing = Some(running.kill());
+            }
         }
         if let Some(holding) = followed {
             let patience = patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
@@ -89,10 +112,9 @@ pub(crate) async fn killable<F: Future>(
         Poll::Pending
     })
     .await;
-    let killed = killing.is_some();
     if let Some(killing) = killing {
         // A panic there has been logged; there is nothing to wait for then.
         let _ = killing.await;
     }
-    (output, killed)
+    (output, named)
 }

@@ -1,20 +1,24 @@
 //! One statement's life: snapshot, facts, lease, exchange, reply; and the session's state across them.
 
 pub mod accounts;
+mod admission;
 mod changes;
 mod client;
 mod combine;
 mod commands;
 mod confirm;
+mod cut;
 mod diagnostics;
 mod error;
 mod execute;
 mod facts;
 mod held;
+mod ignore_space;
 mod interruption;
 mod kill;
 mod local;
 mod offer;
+mod outcome;
 mod parameters;
 mod parting;
 mod pin_watch;

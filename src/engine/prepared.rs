@@ -7,6 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use crate::backend::{BackendConn, Flavor, PrepareReply, PreparedKey, SessionImage};
+use crate::engine::admission::end_permit;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::parameters::ParameterLayout;
@@ -163,6 +164,20 @@ impl Session {
                 format!("Can't create more than max_prepared_stmt_count statements (current value: {max})");
             return Err(EngineError::refused(1461, "42000", message));
         }
+        let permit = self.admit_prepare(&facts, &text, context.started()).await?;
+        let result = self.prepare_somewhere(text, facts, context).await;
+        end_permit(permit, &result);
+        let (id, reply) = result?;
+        self.send_prepared(id, &reply).await
+    }
+
+    /// Prepares on a leased connection; returns the client's id and the server's reply.
+    async fn prepare_somewhere(
+        &mut self,
+        text: Arc<[u8]>,
+        facts: Arc<Facts>,
+        context: &mut StatementContext<'_>,
+    ) -> Result<(u32, Arc<PrepareReply>), EngineError> {
         let text = self.substituted_prepare(&facts.statement, &text).map_or(text, Into::into);
         let image = self.wanted_image();
         let mut key = PreparedKey { text, image: meaning(&facts, &image), types: Arc::default(), copy: 0 };
@@ -211,7 +226,7 @@ impl Session {
         };
         let id = self.statements.get_or_insert_default().insert(statement);
         self.release();
-        self.send_prepared(id, &reply).await
+        Ok((id, reply))
     }
 
     async fn send_prepared(&mut self, id: u32, reply: &PrepareReply) -> Result<(), EngineError> {

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::engine::snapshot::Snapshot;
+use crate::protection::Admission;
 use crate::sharding::RuleSet;
 use crate::telemetry::Telemetry;
 use crate::wire::tls::TlsError;
@@ -36,6 +38,8 @@ pub struct Engine {
     pub telemetry: Arc<Telemetry>,
     /// Held by the one session that waits in line for several connections at once.
     pub(crate) several: tokio::sync::Mutex<()>,
+    /// The rules that statements meet.
+    pub admission: Arc<Admission>,
     shutdown: watch::Sender<Shutdown>,
     /// The same for those who look at it before every command.
     stage: AtomicU8,
@@ -45,12 +49,15 @@ impl Engine {
     /// An engine that serves `config` by these rules.
     pub fn new(config: Config, rules: RuleSet, telemetry: Arc<Telemetry>) -> Result<Arc<Self>, TlsError> {
         let snapshot = Snapshot::build(Arc::new(config), rules, None)?;
+        let admission = Arc::new(Admission::default());
+        admission.configure(&snapshot.config.protection, Instant::now());
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             reloaded: watch::Sender::new(()),
             reloading: Mutex::new(()),
             telemetry,
             several: tokio::sync::Mutex::new(()),
+            admission,
             shutdown: watch::Sender::new(Shutdown::Not),
             stage: AtomicU8::new(Shutdown::Not as u8),
         }))
@@ -68,6 +75,7 @@ impl Engine {
         let old = self.snapshot();
         let new = Arc::new(Snapshot::build(Arc::new(config), rules, Some(&old))?);
         self.snapshot.store(Arc::clone(&new));
+        self.admission.configure(&new.config.protection, Instant::now());
         old.retire(&new);
         self.reloaded.send_replace(());
         Ok(())

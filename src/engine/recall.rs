@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::backend::user_variable::{VALUE_BYTES_MAX, assigned, length, question};
 use crate::engine::error::EngineError;
-use crate::engine::relay::{Outcome, RelayError};
+use crate::engine::relay::Outcome;
+use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
 use crate::sql::{Effects, Kind, Statement, user_variables};
 use crate::telemetry::PinReason;
@@ -189,7 +190,10 @@ pub(crate) fn too_late(error: EngineError) -> EngineError {
     match error {
         error @ (EngineError::Client(_) | EngineError::Relay(_)) => error,
         EngineError::Lost(error) => EngineError::Relay(error),
-        EngineError::Backend(_) | EngineError::Refused(_) | EngineError::Expelled(_) => {
+        EngineError::Backend(_)
+        | EngineError::Refused(_)
+        | EngineError::Expelled(_)
+        | EngineError::Protected(_) => {
             EngineError::Relay(RelayError::Server { error: StreamError::Closed, untouched: false })
         }
     }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::backend::{BackendConn, Flavor};
-use crate::engine::changes::Changes;
 use crate::engine::client::{Client, Departure};
+use crate::engine::cut::{Bounds, Cut};
 pub use crate::engine::interruption::RelayError;
+pub use crate::engine::outcome::Outcome;
 use crate::engine::reports::{Circumstances, rewrite};
 use crate::engine::sharded::Renaming;
 use crate::engine::streaming::{stream_file, write_server};
@@ -52,48 +53,25 @@ pub struct Relay {
     pub shared: bool,
     /// Column definitions and errors speak of the logical database.
     pub renaming: Option<Arc<Renaming>>,
-}
-
-/// What a reply told.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// Status of the last packet.
-    pub status: StatusFlags,
-    /// Warnings of the last result.
-    pub warnings: u16,
-    /// Rows changed by the last result without rows; −1 after a result with rows or an error, as
-    /// ROW_COUNT() has it.
-    pub row_count: i64,
-    /// Generated id of the last OK, if any.
-    pub last_insert_id: u64,
-    /// Rows passed on.
-    pub rows: u64,
-    /// Results that came whole.
-    pub results: u32,
-    /// Bytes passed on.
-    pub bytes: u64,
-    /// The reply was read and not passed on: the statement has to be sent again.
-    pub withheld: bool,
-    /// The error that ended the reply.
-    pub error: Option<u16>,
-    /// Its SQLSTATE.
-    pub error_state: Option<[u8; 5]>,
-    /// Session state the server said has changed.
-    pub changes: Changes,
-}
-
-impl Outcome {
-    /// Whether the server could not read the text, and so did nothing.
-    #[must_use]
-    pub const fn is_syntax_error(&self) -> bool {
-        matches!(self.error, Some(1064)) && self.results == 0
-    }
+    /// What it may take.
+    pub bounds: Bounds,
 }
 
 /// Passes one reply on. Not cancel-safe: a drop midway leaves the connection busy, so that it is closed.
 pub async fn relay(conn: &mut BackendConn, client: &mut Client, how: Relay) -> Result<Outcome, RelayError> {
+    relay_until(conn, client, how, &Cut::default()).await
+}
+
+/// The same for a reply that may be cut off.
+pub(crate) async fn relay_until(
+    conn: &mut BackendConn,
+    client: &mut Client,
+    how: Relay,
+    cut: &Cut,
+) -> Result<Outcome, RelayError> {
     let scanner = ReplyScanner::new(how.kind, client.stream.sequence);
     client.owed.of_this_statement = false;
+    let Bounds { allowance, timed } = how.bounds;
     let mut relaying = Relaying {
         scanner: if how.renaming.is_some() { scanner.columns_apart() } else { scanner },
         outcome: Outcome::default(),
@@ -104,31 +82,42 @@ pub async fn relay(conn: &mut BackendConn, client: &mut Client, how: Relay) -> R
         translate: !client.capabilities.has(Capabilities::DEPRECATE_EOF),
         flagged: false,
         grace: None,
+        cut,
+        began: timed.then(Instant::now),
+        rest: None,
     };
+    relaying.scanner.bound(allowance.rows_max, allowance.bytes_max);
     relaying.run(conn, client).await?;
     relaying.outcome.rows = relaying.scanner.rows();
     Ok(relaying.outcome)
 }
 
-struct Relaying {
-    scanner: ReplyScanner,
-    outcome: Outcome,
+/// One reply on its way.
+pub(super) struct Relaying<'a> {
+    pub(super) scanner: ReplyScanner,
+    pub(super) outcome: Outcome,
     /// Packets that were changed or inserted, and what precedes them; written together.
-    staged: Buffer,
+    pub(super) staged: Buffer,
     /// Bytes at the front of the server's input that may be passed on.
-    done: usize,
+    pub(super) done: usize,
     /// The client has been sent something.
     sent: bool,
-    how: Relay,
+    pub(super) how: Relay,
     /// The client does not know DEPRECATE_EOF.
     translate: bool,
     /// The EOF after the columns said already what the one at the end would.
     flagged: bool,
     /// The client has stopped sending; when this is over, it counts as gone.
     grace: Option<Pin<Box<Sleep>>>,
+    /// Whether, and why, the reply is not to go on.
+    pub(super) cut: &'a Cut,
+    /// When the command had been sent, until the first byte of the reply has come.
+    began: Option<Instant>,
+    /// What is left of the reply is dropped, and an error of this sequence id takes its place.
+    pub(super) rest: Option<u8>,
 }
 
-impl Relaying {
+impl Relaying<'_> {
     async fn run(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<(), RelayError> {
         loop {
             let (n, event) = self.scanner.scan(&mut conn.input().filled_mut()[self.done..])?;
@@ -144,6 +133,7 @@ impl Relaying {
                 Event::Column => self.rename_column(conn, client).await?,
                 Event::ColumnsEnd if self.translate => self.end_columns(conn, client).await?,
                 Event::ColumnsEnd => {}
+                Event::TooMuch => self.cut_off(conn, client).await?,
                 Event::End { end, header, more } => {
                     self.end_result(conn, client, end, header).await?;
                     if self.outcome.withheld {
@@ -171,7 +161,18 @@ impl Relaying {
     }
 
     /// Writes what is staged and what is done.
-    async fn flush(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<(), RelayError> {
+    pub(super) async fn flush(
+        &mut self,
+        conn: &mut BackendConn,
+        client: &mut Client,
+    ) -> Result<(), RelayError> {
+        if self.rest.is_some() {
+            conn.input().consume(self.done);
+            self.done = 0;
+            if self.staged.is_empty() {
+                return Ok(());
+            }
+        }
         self.sent = true;
         self.outcome.bytes += (self.staged.len() + self.done) as u64;
         if self.staged.is_empty() {
@@ -187,7 +188,7 @@ impl Relaying {
     }
 
     /// Moves what is done behind what is staged.
-    fn stage(&mut self, conn: &mut BackendConn) {
+    pub(super) fn stage(&mut self, conn: &mut BackendConn) {
         if self.done > 0 {
             self.staged.push(&conn.input().filled()[..self.done]);
             conn.input().consume(self.done);
@@ -218,6 +219,9 @@ impl Relaying {
             grace.as_mut().poll(cx).map(|()| Err(RelayError::Gone))
         });
         let result = deadline.run(self.how.reply_timeout, read).await;
+        if let Some(began) = self.began.take() {
+            self.outcome.took = Some(began.elapsed());
+        }
         let untouched = !self.sent && conn.input().is_empty();
         match result {
             Err(_) => Err(RelayError::Timeout),
@@ -338,6 +342,9 @@ impl Relaying {
             let code = packet.get(5..7).map_or(0, |code| u16::from_le_bytes([code[0], code[1]]));
             return Err(RelayError::Parted(code));
         }
+        if self.rest.is_some() || (matches!(end, End::Err | End::Rows) && self.cut.is_ordered()) {
+            return self.end_cut(conn, end, header);
+        }
         let sequence = self.scanner.take_sequence();
         packet[3] = sequence;
         let payload = &packet[HEADER_BYTES..];
@@ -402,7 +409,7 @@ impl Relaying {
     }
 
     /// Remembers what an OK told.
-    fn note(&mut self, ok: &OkPacket<'_>, rows: bool) -> Result<(), Malformed> {
+    pub(super) fn note(&mut self, ok: &OkPacket<'_>, rows: bool) -> Result<(), Malformed> {
         let outcome = &mut self.outcome;
         outcome.status = ok.status;
         outcome.warnings = ok.warnings;

@@ -23,6 +23,7 @@ use crate::engine::relay::RelayError;
 use crate::engine::sharded::Place;
 use crate::engine::snapshot::User;
 use crate::engine::values::Witness;
+use crate::protection::Identity;
 use crate::sql::{LexMode, Server};
 use crate::telemetry::{PinReason, SessionGuard, WorkerMetrics};
 use crate::wire::{Capabilities, StatusFlags, StreamError};
@@ -64,6 +65,8 @@ pub struct Session {
     pub(crate) held: Held,
     /// The pins as `/pins` shows them.
     pub(crate) shown_pins: ShownPins,
+    /// Who it is to the rules.
+    pub(crate) identity: Identity,
     /// Prepared statements; made with the first one, because most sessions have none.
     pub(crate) statements: Option<Box<Statements>>,
     /// Diagnostics of the last statement, kept when the connection had to be given up before the client asked.
@@ -189,6 +192,8 @@ pub struct SessionParts {
     pub worker: Arc<Worker>,
     /// The image after the login.
     pub login: Arc<SessionImage>,
+    /// What the client calls itself, in lower case.
+    pub application: Option<Box<str>>,
 }
 
 impl Session {
@@ -212,6 +217,7 @@ impl Session {
             owed: Owed::default(),
             held: Held::default(),
             shown_pins,
+            identity: Identity::new(parts.application),
             statements: None,
             diagnostics: None,
             expired: false,
@@ -232,6 +238,7 @@ impl Session {
         self.user = user;
         self.expired = false;
         self.place = None;
+        self.identity = Identity::new(self.identity.application.take());
         let facts = self.user.backend.facts();
         self.state = SessionState::new(login, self.state.mode.server).of_server(facts.as_deref());
         self.follow_wait_timeout();
@@ -433,35 +440,4 @@ impl Session {
         })
         .await
     }
-}
-
-impl Session {
-    /// What a client that negotiated IGNORE_SPACE gets: the server turns it into a flag of `sql_mode`. MySQL does so
-    /// again at every reset, and when the user changes; MariaDB does it once, at the login.
-    pub fn ignore_space(&mut self) {
-        let image = Arc::new(with_ignore_space(&self.state.image));
-        if self.keeps_ignoring_space() {
-            self.state.login = Arc::new(with_ignore_space(&self.state.login));
-        }
-        self.state.become_image(image);
-    }
-
-    /// Whether the server goes back to it.
-    #[must_use]
-    pub fn keeps_ignoring_space(&self) -> bool {
-        self.flavor() == Flavor::MySql
-    }
-}
-
-fn with_ignore_space(image: &SessionImage) -> SessionImage {
-    let mode = image.variable("sql_mode").unwrap_or_default();
-    if mode.split(|byte| *byte == b',').any(|name| name.eq_ignore_ascii_case(b"IGNORE_SPACE")) {
-        return image.clone();
-    }
-    let mut mode = mode.to_vec();
-    if !mode.is_empty() {
-        mode.push(b',');
-    }
-    mode.extend_from_slice(b"IGNORE_SPACE");
-    image.with_variables([("sql_mode", &*mode)])
 }

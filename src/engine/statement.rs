@@ -7,15 +7,17 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::backend::{Condition, ServerLease};
+use crate::engine::admission::end_permit;
 use crate::engine::combine::{Departure, Holding, Pace, Passed, REPLY_BYTES_MAX, Way};
+use crate::engine::cut::{Bounds, Cut};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::held::names_what_it_holds;
-use crate::engine::kill::{Running, killable};
+use crate::engine::kill::{Order, Running, killable};
 use crate::engine::parameters::skip_attributes;
 use crate::engine::pins::{After, effects_had};
 use crate::engine::recall::{shows_assignments, too_late};
-use crate::engine::relay::{Outcome, Relay, RelayError, relay};
+use crate::engine::relay::{Outcome, Relay, RelayError, relay_until};
 use crate::engine::session::Session;
 use crate::engine::streaming::{stream_command, write_command};
 use crate::engine::tracker::is_uncarried;
@@ -32,9 +34,7 @@ pub(crate) const WHOLE_MAX: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Sending<'a> {
     /// What is known of its text.
-    pub(crate) statement: &'a Statement,
-    /// What executions of its digest have been like.
-    pub(crate) pace: &'a Pace,
+    pub(crate) facts: &'a Facts,
     /// How its reply is passed on.
     pub(crate) relay: Relay,
     /// The client's packet, header included, is this long and stands at the front of its input.
@@ -66,6 +66,7 @@ impl Session {
         pace: &Pace,
     ) -> Result<(), EngineError> {
         if result.is_ok() {
+            self.watch_transaction();
             let sent = context.sent();
             let ended = context.finish();
             pace.ran(ended.saturating_duration_since(sent));
@@ -82,6 +83,7 @@ impl Session {
         result: Result<(), EngineError>,
         mut context: StatementContext<'_>,
     ) -> Result<(), EngineError> {
+        self.watch_transaction();
         match &result {
             Ok(()) => self.guard.activity(Activity::Sleep, context.finish()),
             Err(error) if error.session_survives() => {
@@ -149,8 +151,9 @@ impl Session {
             reply_timeout: self.reply_timeout(),
             shared: false,
             renaming: self.renaming(),
+            bounds: Bounds::default(),
         };
-        let sending = Sending { statement, pace: &facts.pace, relay, header, prepared: None };
+        let sending = Sending { facts, relay, header, prepared: None };
         let outcome = self.send_and_confirm(sending, context).await?;
         if sets && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
@@ -179,16 +182,24 @@ impl Session {
     /// that is safe: the statement was certainly not run, or it only reads and nothing came back yet.
     pub(crate) async fn send(
         &mut self,
-        sending: Sending<'_>,
+        mut sending: Sending<'_>,
         context: &mut StatementContext<'_>,
     ) -> Result<Outcome, EngineError> {
         // A file of the client follows its command in the input, so that command must leave it first.
         let whole = is_whole(&self.client.stream.input, sending.header) && !sending.relay.infile;
-        let result = self.send_with_retry(&sending, whole, context).await;
+        let result = match self.admit(&sending, context.started()).await {
+            Ok(permit) => {
+                sending.relay.bounds = Bounds { allowance: permit.allowance, timed: permit.is_timed() };
+                let result = self.send_with_retry(&sending, whole, context).await;
+                end_permit(permit, &result);
+                result
+            }
+            Err(error) => Err(error),
+        };
         if let Ok(outcome) = &result
             && (outcome.bytes > REPLY_BYTES_MAX || outcome.warnings > 0 || outcome.error.is_some())
         {
-            sending.pace.begin_anew();
+            sending.facts.pace.begin_anew();
         }
         if whole {
             self.client.stream.input.consume(HEADER_BYTES + sending.header.length);
@@ -257,7 +268,7 @@ impl Session {
             let (unread, untouched) = (error.is_unread(), error.is_untouched());
             let fresh = self.lease.as_ref().is_some_and(ServerLease::is_fresh);
             self.drop_lease();
-            let harmless = sending.statement.access == Access::Read && untouched;
+            let harmless = sending.facts.statement.access == Access::Read && untouched;
             if bound || fresh || retried || !whole || !(unread || harmless) {
                 return Err(if untouched { EngineError::Lost(error) } else { EngineError::Relay(error) });
             }
@@ -271,18 +282,19 @@ impl Session {
     /// whose id there it gives.
     async fn ready(&mut self, sending: &Sending<'_>) -> Result<Option<u32>, EngineError> {
         self.begin_where_leased().await?;
-        self.check_found_rows(sending.statement)?;
-        self.adopt_insert_id(sending.statement, sending.prepared.is_some()).await?;
-        if sending.statement.effects.intersects(NAMING) {
+        let statement = &sending.facts.statement;
+        self.check_found_rows(statement)?;
+        self.adopt_insert_id(statement, sending.prepared.is_some()).await?;
+        if statement.effects.intersects(NAMING) {
             let prepared = sending.prepared.and_then(|id| self.statement(id));
             let text = match prepared {
                 Some(prepared) => prepared.key.text.to_vec(),
                 None => self.query_text(sending.header).to_vec(),
             };
-            self.forget_remnants(sending.statement, &text).await?;
+            self.forget_remnants(statement, &text).await?;
         }
         let Some(id) = sending.prepared else { return Ok(None) };
-        self.choose_text(id, sending.statement)?;
+        self.choose_text(id, statement)?;
         self.prepare_here(id).await.map(Some)
     }
 
@@ -357,16 +369,19 @@ impl Session {
     ) -> Result<Outcome, RelayError> {
         let pool = Arc::clone(self.pool());
         let lease = self.lease.as_mut().expect("acquired just before");
-        let how = Relay { shared: holding.as_ref().is_some_and(Holding::is_followed), ..how };
+        let shared = holding.as_ref().is_some_and(Holding::is_followed);
+        let how = Relay { shared, ..how.within_grace().timed_if(holding.is_none()) };
         let running = Running {
             pool: &pool,
             worker: self.worker.id,
             thread_id: lease.thread_id(),
             holding: holding.as_ref(),
         };
+        let cut = Cut::new(self.guard.id(), lease.facts.flavor);
+        let order = Order { guard: &self.guard, cut: &cut, time_max: how.bounds.allowance.time_max };
         let (result, killed) = {
-            let exchange = pin!(relay(lease, &mut self.client, how));
-            killable(exchange, &self.guard, running).await
+            let exchange = pin!(relay_until(lease, &mut self.client, how, &cut));
+            killable(exchange, order, running).await
         };
         self.alarm_rung |= killed;
         if matches!(result, Err(RelayError::Gone)) {

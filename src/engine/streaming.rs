@@ -1,4 +1,4 @@
-//! Commands too large to be held: passed on while they arrive.
+//! Commands too large to be held, and files of LOAD DATA LOCAL: passed on while they arrive.
 
 use crate::backend::BackendConn;
 use crate::engine::client::Client;

@@ -36,7 +36,7 @@ impl Session {
     /// The command to send in place of the client's own, if its text asks about the session what this
     /// connection does not know.
     pub(crate) fn substituted_text(&self, sending: &Sending<'_>) -> Result<Option<Vec<u8>>, EngineError> {
-        let statement = sending.statement;
+        let statement = &sending.facts.statement;
         if !asks_about_session(statement) {
             return Ok(None);
         }

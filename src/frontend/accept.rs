@@ -281,6 +281,7 @@ impl Connection {
             engine: Arc::clone(&self.frontend.engine),
             worker: Arc::clone(&self.frontend.worker),
             login: Arc::new(login),
+            application: application(&response),
         });
         if capabilities.has(Capabilities::IGNORE_SPACE) {
             session.ignore_space();
@@ -327,6 +328,12 @@ async fn login_image(
             .await?;
     let image = facts.login_image(u16::from(response.collation), None);
     Ok(image.with_multi_statements(response.capabilities.has(Capabilities::MULTI_STATEMENTS)))
+}
+
+/// What the client calls itself: the connection attribute `program_name`, as far as it is text and short.
+fn application(response: &HandshakeResponse) -> Option<Box<str>> {
+    let name = std::str::from_utf8(response.attributes.get(b"program_name")?).ok()?;
+    (!name.is_empty() && name.len() <= 128).then(|| name.to_lowercase().into())
 }
 
 /// The OK of the login; compression begins after it.

@@ -332,7 +332,15 @@ fn report(error: &EngineError) {
 
 /// The client fell silent, left, or sent something that is not a packet.
 async fn say_goodbye(session: &mut Session, error: &ClientError) {
-    let told = error.sql_error();
+    let idle = session.client.idle_transaction_max.is_some();
+    let told = match error {
+        ClientError::ReadTimeout if idle => SqlError::new(
+            4031,
+            "HY000",
+            "DZ0509 a transaction was open without a statement for longer than its rule allows; it is rolled back",
+        ),
+        error => error.sql_error(),
+    };
     match error {
         ClientError::ReadTimeout if !session.tells_of_inactivity() => {}
         ClientError::ReadTimeout => {

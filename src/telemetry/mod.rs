@@ -13,6 +13,7 @@ mod metrics;
 mod pins;
 mod pools;
 mod process;
+mod protection;
 mod rate_limit;
 mod sessions;
 pub mod task;
@@ -26,6 +27,7 @@ pub use labels::{ClientRefusal, CommandKind, Direction, Label, LoginOutcome, Out
 pub use metrics::{ControlMetrics, WorkerMetrics};
 pub use pins::{PinStatistics, PinTable, PinnedBy, PinnedRow};
 pub use pools::{PoolNumbers, PoolTotals, write_pools};
+pub use protection::{DoorNumbers, write_protection};
 pub use rate_limit::RateLimit;
 pub use sessions::{Activity, Kill, SessionGuard, SessionRow, Sessions};
 pub use task::spawn;

@@ -63,6 +63,8 @@ pub enum Event {
         /// Another result follows.
         more: bool,
     },
+    /// The next row is one too many, see [`ReplyScanner::bound`]; it has not been passed.
+    TooMuch,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,10 @@ pub struct ReplyScanner {
     rows: u64,
     /// The caller handles column definitions.
     apart: bool,
+    /// Bytes of rows passed so far, headers not counted.
+    bytes: u64,
+    /// Rows, and bytes of rows, at most.
+    max: (u64, u64),
 }
 
 impl ReplyScanner {
@@ -103,7 +109,8 @@ impl ReplyScanner {
             ReplyKind::Status => Phase::Status,
             ReplyKind::Text => Phase::Text,
         };
-        Self { phase, skip: 0, continued: false, next: first, rows: 0, apart: false }
+        let max = (u64::MAX, u64::MAX);
+        Self { phase, skip: 0, continued: false, next: first, rows: 0, apart: false, bytes: 0, max }
     }
 
     /// From here on column definitions are not passed over but told of.
@@ -125,6 +132,12 @@ impl ReplyScanner {
     #[must_use]
     pub const fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// From here on a row that is more than `rows` in number, or with which rows have more than `bytes`, is
+    /// reported as [`Event::TooMuch`] in place of being passed.
+    pub const fn bound(&mut self, rows: u64, bytes: u64) {
+        self.max = (rows, bytes);
     }
 
     /// The sequence id of a packet that the caller puts in, or ends a result with.
@@ -186,6 +199,9 @@ impl ReplyScanner {
             if let Some(end) = self.ends(first, header.length) {
                 return self.end(&bytes[at..], header, end).map(|event| (at, event));
             }
+            if self.phase == Phase::Rows && self.is_too_much(header) {
+                return Ok((at, Event::TooMuch));
+            }
             if !self.pass(&bytes[at..], header)? {
                 return Ok((at, Event::More { wanted: HEADER_BYTES + header.length }));
             }
@@ -194,8 +210,15 @@ impl ReplyScanner {
         }
     }
 
+    fn is_too_much(&self, row: Header) -> bool {
+        self.rows >= self.max.0 || self.bytes.saturating_add(row.length as u64) > self.max.1
+    }
+
     /// Goes into the payload of a packet that is passed on.
     fn enter(&mut self, packet: &mut [u8], header: Header) {
+        if self.phase == Phase::Rows {
+            self.bytes += header.length as u64;
+        }
         packet[3] = self.take_sequence();
         self.skip = header.length;
         self.continued = header.length == PAYLOAD_MAX;
@@ -283,6 +306,7 @@ mod tests {
                     None => return (ends, passed, scanner.rows()),
                 },
                 Event::ColumnsEnd | Event::Column => {}
+                Event::TooMuch => panic!("nothing is bounded"),
                 Event::End { end, header, more } => {
                     held.drain(..HEADER_BYTES + header.length);
                     ends.push(end);
@@ -353,8 +377,34 @@ mod tests {
                     assert_eq!((end, columns, scanner.rows()), (End::Rows, 2, 1));
                     return;
                 }
-                Event::More { .. } => panic!("all is there"),
+                Event::More { .. } | Event::TooMuch => panic!("all is there"),
             }
+        }
+    }
+
+    #[test]
+    fn a_row_too_many_is_told_before_it_is_passed() {
+        let rows = reply(&[&[1], b"\x03def1", b"\x01a", b"\x02bb", b"\x01c", ROWS_END]);
+        for (max_rows, max_bytes, expected) in [(2, u64::MAX, 2), (9, 4, 1), (9, 5, 2), (9, 7, 3), (0, 9, 0)]
+        {
+            let mut bytes = rows.clone();
+            let mut scanner = ReplyScanner::new(ReplyKind::Results, 1);
+            scanner.bound(max_rows, max_bytes);
+            let (mut at, mut told) = (0, false);
+            loop {
+                let (n, event) = scanner.scan(&mut bytes[at..]).expect("well-formed");
+                at += n;
+                match event {
+                    Event::TooMuch => {
+                        assert_eq!(scanner.rows(), expected, "{max_rows} rows, {max_bytes} bytes");
+                        (told, _) = (true, scanner.bound(u64::MAX, u64::MAX));
+                    }
+                    Event::End { .. } => break,
+                    Event::ColumnsEnd | Event::Column => {}
+                    Event::More { .. } => panic!("it is all there"),
+                }
+            }
+            assert_eq!((told, scanner.rows()), (expected < 3, 3), "the rest can still be walked over");
         }
     }
 
@@ -380,7 +430,7 @@ mod tests {
                     match event {
                         Event::More { .. } => break,
                         Event::Column => scanner.column_done(),
-                        Event::ColumnsEnd => {}
+                        Event::ColumnsEnd | Event::TooMuch => {}
                         Event::End { header, more, .. } => {
                             at += HEADER_BYTES + header.length;
                             if !more { break; }

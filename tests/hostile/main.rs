@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod before_login;
+mod breaker;
 mod client;
 mod commands;
 mod crowds;

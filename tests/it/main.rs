@@ -20,5 +20,6 @@ mod leaks;
 mod limits;
 mod parameter_types;
 mod process;
+mod protection;
 mod rules;
 mod sessions;

@@ -214,22 +214,29 @@ impl<'a> Section<'a> {
 
     /// The mappings of the list under `key`. At least one must be there.
     pub(crate) fn items(&self, key: &'static str) -> Vec<Section<'a>> {
+        let (at, items) = self.any_items(key);
+        if at.is_some_and(|_| items.is_empty()) && !self.broken {
+            self.report.problem(at.unwrap_or(self.at), self.path_of(key), "at least one is needed");
+        }
+        items
+    }
+
+    /// The mappings of the list under `key`, if there are any; and where they are, unless something else is
+    /// there.
+    pub(crate) fn any_items(&self, key: &'static str) -> (Option<Position>, Vec<Section<'a>>) {
         let path = self.path_of(key);
         let (at, items) = match self.find(key) {
             Some(Node { at, value: Value::List(items) }) => (*at, items.as_slice()),
             Some(Node { at, value: Value::Null }) => (*at, &[][..]),
             Some(node) => {
                 self.report.problem(node.at, path, "must be a list: one `- name: value` each");
-                return Vec::new();
+                return (None, Vec::new());
             }
             None => (self.at, &[][..]),
         };
-        if items.is_empty() && !self.broken {
-            self.report.problem(at, path.as_str(), "at least one is needed");
-        }
         let pattern = format!("{}[*]", join(&self.pattern, key));
         let open = |(i, node)| Section::open(self.report, format!("{path}[{i}]"), pattern.clone(), node);
-        items.iter().enumerate().map(open).collect()
+        (Some(at), items.iter().enumerate().map(open).collect())
     }
 
     /// Notes that `key` of this section is wrong: at its value, or at the section if it is absent.

@@ -6,7 +6,7 @@ use crate::config::User;
 use crate::config::backend::{Accounts, Backoff, Cluster, PoolSize, ServerTls, TlsVerify, UserSource};
 use crate::config::document::Section;
 use crate::config::frontend::TlsMode;
-use crate::config::read::{address, frontend, kind, secret};
+use crate::config::read::{address, frontend, kind, protection, secret};
 
 /// MySQL's own bound on `max_connections`.
 const CONNECTIONS_MAX: u32 = 100_000;
@@ -41,6 +41,8 @@ pub(super) fn cluster(section: &Section<'_>) -> Cluster {
         reply_timeout: section.setting("reply_timeout", &kind::DURATION, default.reply_timeout),
         write_timeout: section.setting("write_timeout", &kind::DEADLINE, default.write_timeout),
         compression: section.setting("compression", &kind::COMPRESSION, default.compression),
+        concurrency: protection::concurrency(&section.child("concurrency")),
+        breaker: protection::breaker(&section.child("breaker")),
     };
     section.finish();
     for (one, other) in [("server_user", "server_password"), ("server_password", "server_user")] {
@@ -48,6 +50,7 @@ pub(super) fn cluster(section: &Section<'_>) -> Cluster {
             section.problem(one, format!("needs {other} beside it"));
         }
     }
+    protection::check_concurrency(section, &cluster);
     if cluster.connections_max != 0 && cluster.pool.size_min > cluster.connections_max {
         let message = format!("is less than pool.size_min ({})", cluster.pool.size_min);
         section.problem("connections_max", message);

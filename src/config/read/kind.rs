@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::document::{Kind, Node, Value, did_you_mean};
 use crate::config::frontend::TlsMode;
 use crate::config::process::LogFormat;
+use crate::config::protection::{ConcurrencyMode, Kinds, QuarantineMode};
 use crate::config::{Compression, TlsVerify};
 
 /// The longest duration: a year, MySQL's own bound on `wait_timeout`. Adding one to a clock never overflows.
@@ -26,6 +27,15 @@ const USER_SOURCES: [(&str, bool); 2] = [("declared", false), ("from_server", tr
 
 const COMPRESSIONS: [(&str, Compression); 3] =
     [("none", Compression::None), ("zlib", Compression::Zlib), ("zstd", Compression::Zstd)];
+
+const CONCURRENCY_MODES: [(&str, ConcurrencyMode); 3] = [
+    ("unlimited", ConcurrencyMode::Off),
+    ("fixed", ConcurrencyMode::Fixed),
+    ("adaptive", ConcurrencyMode::Adaptive),
+];
+
+const QUARANTINE_MODES: [(&str, QuarantineMode); 3] =
+    [("never", QuarantineMode::Off), ("suggest", QuarantineMode::Suggest), ("auto", QuarantineMode::Auto)];
 
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
@@ -92,6 +102,18 @@ pub(crate) const FROM_SERVER: Kind<bool> = Kind {
     show: |from_server| chosen(*from_server, &USER_SOURCES),
 };
 
+/// `unlimited`, `fixed`, `adaptive`.
+pub(crate) const CONCURRENCY_MODE: Kind<ConcurrencyMode> =
+    Kind { read: |node| choose(node, &CONCURRENCY_MODES), show: |mode| chosen(*mode, &CONCURRENCY_MODES) };
+
+/// `never`, `suggest`, `auto`.
+pub(crate) const QUARANTINE_MODE: Kind<QuarantineMode> =
+    Kind { read: |node| choose(node, &QUARANTINE_MODES), show: |mode| chosen(*mode, &QUARANTINE_MODES) };
+
+/// A kind of statements.
+pub(crate) const STATEMENT_KIND: Kind<Kinds> =
+    Kind { read: |node| choose(node, Kinds::NAMES), show: |kind| chosen(*kind, Kinds::NAMES) };
+
 /// `text`, `json`.
 pub(crate) const LOG_FORMAT: Kind<LogFormat> =
     Kind { read: |node| choose(node, &LOG_FORMATS), show: |format| chosen(*format, &LOG_FORMATS) };
@@ -155,6 +177,11 @@ fn read_duration(node: &Node) -> Result<Duration, String> {
         long if long > DURATION_MAX => Err("must be at most `365d`".to_owned()),
         duration => Ok(duration),
     }
+}
+
+/// A duration with its unit.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    number_with_unit(text, &DURATION_UNITS).map(Duration::from_millis)
 }
 
 /// The duration in the largest unit that divides it.

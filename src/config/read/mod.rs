@@ -8,6 +8,7 @@ mod backend;
 mod frontend;
 pub(crate) mod kind;
 mod process;
+mod protection;
 mod secret;
 mod sharding;
 
@@ -72,9 +73,10 @@ fn config(root: &Section<'_>) -> Config {
         tls: frontend::tls(&tls, &listeners),
         listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
         clusters: clusters.into_iter().map(|(name, _, cluster)| (name.to_owned(), cluster)).collect(),
-        users,
         timeouts: frontend::timeouts(&root.child("timeouts")),
         limits: frontend::limits(&root.child("limits")),
+        protection: protection::protection(&root.child("protection"), &users),
+        users,
         admin: process::admin(&root.child("admin")),
         process: process::process(&root.child("process")),
         logging: process::logging(&root.child("logging")),
@@ -83,6 +85,11 @@ fn config(root: &Section<'_>) -> Config {
     process::check_ports(root, &config);
     root.finish();
     config
+}
+
+/// See [`crate::config::duration`].
+pub(crate) fn duration(text: &str) -> Option<std::time::Duration> {
+    kind::duration(text)
 }
 
 /// What a user's settings are checked against.

@@ -31,6 +31,7 @@ use crate::engine::error::EngineError;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
 use crate::engine::statement::Sending;
+use crate::protection::Allowance;
 use crate::sql::{Access, Kind};
 use crate::telemetry::StatementContext;
 use crate::wire::{Capabilities, HEADER_BYTES, StatusFlags};
@@ -62,8 +63,9 @@ impl Session {
     /// Whether this statement may share a connection with those of other sessions: a plain SELECT without
     /// any effect, known to be quick and small, in autocommit mode, of a session that is bound to nothing.
     pub(crate) fn may_combine(&self, sending: &Sending<'_>) -> bool {
-        let statement = sending.statement;
-        sending.pace.is_quick()
+        let statement = &sending.facts.statement;
+        sending.facts.pace.is_quick()
+            && sending.relay.bounds.allowance == Allowance::default()
             && statement.kind == Kind::Select
             && statement.access == Access::Read
             && statement.effects.is_empty()

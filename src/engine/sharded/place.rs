@@ -249,7 +249,7 @@ impl Session {
     pub(crate) fn text_instead(&self, sending: &Sending<'_>) -> Result<Option<Vec<u8>>, EngineError> {
         match self.framed_instead() {
             None => self.substituted_text(sending),
-            Some(_) if asks_about_session(sending.statement) => {
+            Some(_) if asks_about_session(&sending.facts.statement) => {
                 Err(unroutable("a question about the session beside the name of the logical database"))
             }
             instead => Ok(instead),

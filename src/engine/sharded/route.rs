@@ -159,6 +159,12 @@ impl Session {
             return gone.map(|()| Routed::Pass);
         }
         self.skip(header).await?;
+        let _permit = match &work {
+            Ok(Work::Scatter(..) | Work::Write(..)) => {
+                Some(self.admit_parts(routing.facts, routing.text, context.started()).await?)
+            }
+            _ => None,
+        };
         match work? {
             Work::Pass(_) | Work::Instead(..) => {}
             Work::Scatter(parts, scatter) => {

@@ -61,6 +61,8 @@ pub enum Passage {
     Probe,
     /// It may not, for so long.
     Barred(Duration),
+    /// It did not ask: its end is evidence and nothing else.
+    Unasked,
 }
 
 /// The state of a breaker.
@@ -165,6 +167,33 @@ impl Breaker {
         self.opened
     }
 
+    /// Whether nothing can pass now, and for how long. Counts nothing.
+    #[must_use]
+    pub fn barred(&self, now: Instant) -> Option<Duration> {
+        match self.state {
+            State::Open { until } => {
+                Some(until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+            }
+            State::HalfOpen { since, out, good } => {
+                let full = out + good >= self.settings.probes;
+                (full && now.saturating_duration_since(since) <= self.patience()).then_some(RETRY_SOON)
+            }
+            State::Closed { .. } | State::Ramp { .. } => None,
+        }
+    }
+
+    /// How long a probe may be out.
+    fn patience(&self) -> Duration {
+        self.settings.slow.max(self.settings.open)
+    }
+
+    /// Whether it is closed and there is nothing bad in its window, and nobody out.
+    pub fn is_at_rest(&mut self, now: Instant) -> bool {
+        self.advance(now);
+        let quiet = |slot: &Slot| slot.faults + slot.slow + slot.out == 0;
+        self.phase() == Phase::Closed && self.long_out == 0 && self.slots.iter().all(quiet)
+    }
+
     /// Whether a statement may pass now.
     pub fn ask(&mut self, now: Instant) -> Passage {
         self.advance(now);
@@ -174,7 +203,7 @@ impl Breaker {
             }
             self.state = State::HalfOpen { since: now, out: 0, good: 0 };
         }
-        let patience = self.settings.slow.max(self.settings.open);
+        let patience = self.patience();
         match &mut self.state {
             State::HalfOpen { since, out, good } => {
                 if *out > 0 && now.saturating_duration_since(*since) > patience {
@@ -219,7 +248,9 @@ impl Breaker {
     /// A statement that passed at `began` has ended. True if that opened the breaker.
     pub fn record(&mut self, passage: Passage, began: Instant, now: Instant, outcome: Outcome) -> bool {
         self.advance(now);
-        self.came_back(began);
+        if passage != Passage::Unasked {
+            self.came_back(began);
+        }
         let slow = outcome == Outcome::Served
             && self.settings.slow > Duration::ZERO
             && now.saturating_duration_since(began) >= self.settings.slow;

@@ -177,14 +177,22 @@ impl Gate {
         }
     }
 
-    /// Lets a statement in, has it wait, or turns it away. `waker` is kept only if it waits.
-    pub fn enter(&mut self, ask: Ask, now: Instant, waker: &Waker, woken: &mut Woken) -> Entry {
-        if ask.bound || (self.running < self.limiter.limit() && self.line.waiting() == 0) {
+    /// Lets a statement in if there is room for it; otherwise nothing has changed.
+    pub fn try_enter(&mut self, ask: Ask, now: Instant, woken: &mut Woken) -> bool {
+        let room = ask.bound || (self.running < self.limiter.limit() && self.line.waiting() == 0);
+        if room {
             self.running += 1;
             self.counts.granted += 1;
             if self.shed.is_some() {
                 self.regrade(now, woken);
             }
+        }
+        room
+    }
+
+    /// Lets a statement in, has it wait, or turns it away. `waker` is kept only if it waits.
+    pub fn enter(&mut self, ask: Ask, now: Instant, waker: &Waker, woken: &mut Woken) -> Entry {
+        if self.try_enter(ask, now, woken) {
             return Entry::Granted;
         }
         let patience = self.patience(ask.tier);

@@ -228,11 +228,24 @@ impl Proxy {
         fs::rename(new, self.dir.join("dazzle.yaml")).unwrap();
     }
 
+    /// Runs another command of the program with this proxy's configuration; what it says, on success or not.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dazzle"));
+        let output = command.args(arguments).arg("-c").arg(self.dir.join("dazzle.yaml")).output().unwrap();
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
+    }
+
     /// GET of a page of the operators' port: status and body.
     pub(crate) fn http(&self, path: &str) -> (u16, String) {
+        self.raw_http(&format!("GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// A request to the operators' port: status and body.
+    pub(crate) fn raw_http(&self, request: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.http)).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
