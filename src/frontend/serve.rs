@@ -342,7 +342,7 @@ async fn say_goodbye(session: &mut Session, error: &ClientError) {
         error => error.sql_error(),
     };
     match error {
-        ClientError::ReadTimeout if !session.tells_of_inactivity() => {}
+        ClientError::ReadTimeout if !idle && !session.tells_of_inactivity() => {}
         ClientError::ReadTimeout => {
             session.client.stream.sequence = 0;
             let _ = session.client.send_error(&told).await;
