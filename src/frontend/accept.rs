@@ -139,7 +139,7 @@ impl Connection {
         // The login needs room that a running session does not: it is boxed, and freed before.
         let Some(logged_in) = Box::pin(self.log_in(stream, guard)).await else { return };
         let LoggedIn { session, counted, peer, scramble } = *logged_in;
-        serve::run(session, serve::Context { frontend, counted, peer, scramble }).await;
+        serve::run(session, serve::Context { frontend, counted, peer, scramble, refused_changes: 0 }).await;
     }
 
     async fn log_in(mut self, stream: PacketStream, guard: SessionGuard) -> Option<Box<LoggedIn>> {

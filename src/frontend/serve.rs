@@ -35,7 +35,13 @@ pub(crate) struct Context {
     pub(crate) counted: Counted,
     pub(crate) peer: Option<IpAddr>,
     pub(crate) scramble: Scramble,
+    /// Refused COM_CHANGE_USER, at most [`REFUSED_CHANGES_MAX`].
+    pub(crate) refused_changes: u8,
 }
+
+/// MariaDB answers no more COM_CHANGE_USER after so many refused ones, so that nobody tries passwords on one connection
+/// (MDEV-3915). A success does not start the count again.
+const REFUSED_CHANGES_MAX: u8 = 3;
 
 /// Serves the client until it leaves, is killed, or the process drains.
 pub(crate) async fn run(mut session: Session, mut context: Context) {
@@ -233,6 +239,10 @@ fn malformed() -> EngineError {
 
 /// COM_CHANGE_USER. A failure ends the connection, where it does so on the server.
 async fn change_user(session: &mut Session, body: &[u8], context: &mut Context) -> Result<(), EngineError> {
+    // The session is cleared before anybody looks at who asks.
+    if context.refused_changes == REFUSED_CHANGES_MAX && session.remain().await? {
+        return Err(unknown_command());
+    }
     let change = ChangeUser::parse(body, session.client.capabilities).map_err(|_| malformed())?;
     let limit = context.frontend.engine.snapshot().config.timeouts.login;
     let host = context.peer.map_or_else(|| "localhost".to_owned(), |peer| peer.to_string());
@@ -256,6 +266,7 @@ async fn change_user(session: &mut Session, body: &[u8], context: &mut Context) 
         Ok(identified) => identified,
         Err(LoginError::Stream(error)) => return Err(ClientError::from(error).into()),
         Err(LoginError::Refused(error)) if session.remain().await? => {
+            context.refused_changes += 1;
             return Err(EngineError::Refused(error));
         }
         Err(LoginError::Refused(error)) => {

@@ -159,4 +159,17 @@ both! {
             }
         }).await;
     }
+
+    async fn passwords_are_not_tried_by_changing_the_user(server) {
+        compare(server, "it_changes", async |conn| {
+            conn.ok("SET @a = 1").await;
+            for password in ["wrong", "wrong", PASSWORD, "wrong", "wrong", PASSWORD] {
+                if change_user(conn, password, None).await == Err(1045) && conn.query_or_end("SELECT @a").await.is_none() {
+                    return;
+                }
+                conn.query("SELECT @a, CURRENT_USER()").await;
+                conn.query("SET @a = 2").await;
+            }
+        }).await;
+    }
 }
