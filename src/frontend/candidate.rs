@@ -44,6 +44,7 @@ pub(crate) async fn identify(
     let may_expire = claim.capabilities.has(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS);
     let snapshot = frontend.engine.snapshot();
     let candidate = Candidate::find(&snapshot, claim.user).await?;
+    let claim = Claim { host: candidate.name_of_host(claim.host), ..claim };
     let security = frontend.security.load_full();
     let credential = candidate.credential()?;
     let memory = match &candidate {
@@ -69,6 +70,14 @@ impl Candidate {
             Ok(Some(account)) => Ok(Self::Account(accounts, Box::new(account))),
             Ok(None) => Ok(Self::Nobody(Some(accounts))),
             Err(error) => Err(LoginError::Refused(unreadable(&error))),
+        }
+    }
+
+    /// What errors call the client's host.
+    fn name_of_host<'a>(&self, host: &'a str) -> &'a str {
+        match self {
+            Self::Account(accounts, _) | Self::Nobody(Some(accounts)) => accounts.name_of_host(host),
+            Self::Declared(_) | Self::Nobody(None) => host,
         }
     }
 

@@ -1,11 +1,11 @@
 //! The server's own accounts through the proxy: `users: from_server`.
 
-use dazzle::lab::{Account, AuthPlugin, Flavor, Require, Server};
+use dazzle::lab::{Account, AuthPlugin, Flavor, Lab, LabOptions, Require, Server};
 use dazzle::wire::Capabilities;
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 
-use crate::support::{At, Conn, Login, Proxy, Setup, eventually, own_lab};
+use crate::support::{At, Conn, Login, PASSWORD, Proxy, Setup, USER, eventually, own_lab};
 
 /// A proxy that lets the server's accounts in, with an account of its own that may read them.
 async fn setup(server: &Server) -> Setup {
@@ -48,6 +48,11 @@ async fn schema(server: &Server, name: &str) {
 /// The error of a login, if it fails; 0 for a connection that was closed.
 async fn refused(login: &Login) -> Option<u16> {
     login.try_connect().await.err().map(|error| error.code())
+}
+
+/// What the error of a login says.
+async fn told(login: &Login) -> String {
+    login.try_connect().await.err().map(|error| error.text().to_owned()).unwrap_or_default()
 }
 
 fn direct(server: &Server) -> Login {
@@ -381,6 +386,21 @@ both! {
         eventually("logins again", async || refused(&login).await.is_none()).await;
         assert_eq!(conn.value("SELECT 2").await, "2");
         assert_eq!(refused(&proxy.login().user("acc_away", "wrong")).await, Some(1045));
+    }
+
+    async fn a_client_is_called_what_the_server_would_call_it(server) {
+        let arguments = vec!["--skip-name-resolve=OFF".to_owned()];
+        let lab = Lab::start(&LabOptions { arguments, ..LabOptions::new(server.flavor()) }).await.unwrap();
+        let server = lab.primary();
+        server.create_account(&Account::new(server.flavor(), USER, PASSWORD)).await.unwrap();
+        account(server, "acc_called@localhost", "one").await;
+        let proxy = start(server).await;
+        for name in ["acc_called", "acc_nobody"] {
+            let told = told(&direct(server).user(name, "wrong")).await;
+            // MySQL calls nobody by a name while its host cache is off.
+            assert!(server.flavor() == Flavor::MySql || told.contains("'localhost'"), "{told}");
+            assert_eq!(self::told(&proxy.login().user(name, "wrong")).await, told);
+        }
     }
 
     async fn a_server_whose_accounts_cannot_be_read(server) {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -52,6 +53,7 @@ struct Question {
 #[derive(Debug)]
 pub struct Directory {
     questions: mpsc::Sender<Question>,
+    names_hosts: Arc<AtomicBool>,
     /// Until somebody runs it.
     reader: Mutex<Option<Reader>>,
 }
@@ -62,8 +64,22 @@ impl Directory {
     #[must_use]
     pub fn new(connector: Connector, connect_timeout: Duration) -> Self {
         let (questions, received) = mpsc::channel(WAITING_MAX);
-        let reader = Reader { connector, connect_timeout, received, connected: None, failed: None };
-        Self { questions, reader: Mutex::new(Some(reader)) }
+        let names_hosts = Arc::new(AtomicBool::new(false));
+        let reader = Reader {
+            connector,
+            connect_timeout,
+            received,
+            names_hosts: Arc::clone(&names_hosts),
+            connected: None,
+            failed: None,
+        };
+        Self { questions, names_hosts, reader: Mutex::new(Some(reader)) }
+    }
+
+    /// Whether the server calls hosts by their names (`skip_name_resolve` is off), as far as it has been asked.
+    #[must_use]
+    pub fn names_hosts(&self) -> bool {
+        self.names_hosts.load(Ordering::Relaxed)
     }
 
     /// What answers the questions, once. It ends when the directory is dropped.
@@ -88,6 +104,7 @@ pub struct Reader {
     connector: Connector,
     connect_timeout: Duration,
     received: mpsc::Receiver<Question>,
+    names_hosts: Arc<AtomicBool>,
     connected: Option<Connected>,
     failed: Option<(Instant, DirectoryError)>,
 }
@@ -171,6 +188,9 @@ impl Reader {
             let rows = conn.ask("SELECT USER()").await?;
             let user = rows.first().and_then(|row| row.first().cloned().flatten()).unwrap_or_default();
             let origin = Origin::of_user(&String::from_utf8_lossy(&user), self.own_address().await);
+            // By a socket everybody is `localhost`.
+            let tells = !self.connector.backend.address().starts_with('/');
+            self.names_hosts.store(tells && origin.host.parse::<IpAddr>().is_err(), Ordering::Relaxed);
             Ok(Connected { conn, origin, ungranted: false })
         };
         timeout(self.connect_timeout, connect).await.map_err(|_| BackendError::Timeout("a login"))?

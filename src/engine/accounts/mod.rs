@@ -9,6 +9,7 @@ pub use crate::backend::accounts::Account;
 pub use refusal::{locked, refusal};
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -139,6 +140,14 @@ impl Accounts {
     /// way to wait until the server is known.
     pub async fn look_up(&self, name: &str) -> Result<Option<Account>, DirectoryError> {
         self.directory.look_up(name).await
+    }
+
+    /// What the server would call a client at `host`: one on this machine `localhost`, if it calls hosts by their
+    /// names at all. Other names would have to be asked for.
+    #[must_use]
+    pub fn name_of_host<'a>(&self, host: &'a str) -> &'a str {
+        let loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        if loopback && self.directory.names_hosts() { "localhost" } else { host }
     }
 
     /// Lets in a client that has proved to be `account`.

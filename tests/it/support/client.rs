@@ -184,7 +184,7 @@ async fn start_tls(
 #[derive(Debug)]
 pub(crate) enum LoginError {
     /// An ERR packet.
-    Refused(u16, #[expect(dead_code, reason = "shown by Debug")] String),
+    Refused(u16, String),
     /// The connection failed or was closed.
     Broken(#[expect(dead_code, reason = "shown by Debug")] Broken),
 }
@@ -195,6 +195,14 @@ impl LoginError {
         match self {
             Self::Refused(code, _) => *code,
             Self::Broken(_) => 0,
+        }
+    }
+
+    /// What the ERR packet says; nothing for a connection that was merely closed.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Refused(_, text) => text,
+            Self::Broken(_) => "",
         }
     }
 }
