@@ -1,6 +1,7 @@
 //! The stage of the driver tests: one private server and a proxy before it, until stdin ends.
 //!
-//! `stage mariadb|mysql` prints shell assignments that say where both are, then waits.
+//! `stage [--accounts] mariadb|mysql [argument of the server …]` prints shell assignments that say where both are,
+//! then waits. With `--accounts` the server's own accounts log in, and its `root` has no password, as on a fresh server.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -10,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use dazzle::config::ConfigFile;
-use dazzle::lab::{Account, Flavor, Lab, LabOptions, ROOT_PASSWORD};
+use dazzle::lab::{Account, Flavor, Lab, LabOptions, ROOT_PASSWORD, Server};
 use dazzle::server;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -21,21 +22,43 @@ const PASSWORD: &str = "s3cret, with blanks";
 /// Fewer than the connections that some drivers open, so that sharing is what is tested.
 const POOL_SIZE_MAX: u32 = 4;
 
+/// Tests of a server hold as many connections as they like in transactions and locks, and wait for nothing.
+const POOL_SIZE_MAX_ACCOUNTS: u32 = 20;
+
+/// The account by which the proxy reads the others.
+const READER: &str = "reader";
+
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
+/// Who may log in at the proxy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Users {
+    Declared,
+    FromServer,
+}
+
 fn main() -> ExitCode {
-    let flavor = match std::env::args().nth(1).as_deref() {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let users = match arguments.first().map(String::as_str) {
+        Some("--accounts") => Users::FromServer,
+        _ => Users::Declared,
+    };
+    if users == Users::FromServer {
+        arguments.remove(0);
+    }
+    let flavor = match arguments.first().map(String::as_str) {
         Some("mariadb") => Flavor::MariaDb,
         Some("mysql") => Flavor::MySql,
         _ => {
-            eprintln!("usage: stage mariadb|mysql");
+            eprintln!("usage: stage [--accounts] mariadb|mysql [argument of the server ...]");
             return ExitCode::FAILURE;
         }
     };
+    arguments.remove(0);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime at start");
-    match runtime.block_on(play(flavor)) {
+    match runtime.block_on(play(flavor, users, arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("stage: {error}");
@@ -44,10 +67,42 @@ fn main() -> ExitCode {
     }
 }
 
-async fn play(flavor: Flavor) -> Fallible<()> {
-    let lab = Lab::start(&LabOptions::new(flavor)).await?;
+/// What the configuration says of pool and users.
+async fn users_of(primary: &Server, users: Users) -> Fallible<(String, String)> {
+    let flavor = primary.flavor();
+    match users {
+        Users::Declared => {
+            primary.create_account(&Account::new(flavor, USER, PASSWORD)).await?;
+            Ok((
+                format!("pool: {{size_max: {POOL_SIZE_MAX}}}"),
+                format!("{{{USER}: {{password: '{PASSWORD}'}}, root: {{password: '{ROOT_PASSWORD}'}}}}"),
+            ))
+        }
+        Users::FromServer => {
+            primary.create_account(&Account::new(flavor, READER, PASSWORD)).await?;
+            primary
+                .execute(&[
+                    &format!("GRANT SELECT ON mysql.* TO {READER}"),
+                    // The last ones: nobody can log in with the lab's own password after them.
+                    "ALTER USER 'root'@'%' IDENTIFIED BY ''",
+                    "ALTER USER 'root'@'localhost' IDENTIFIED BY ''",
+                ])
+                .await?;
+            Ok((
+                format!(
+                    "users: from_server, accounts: {{user: {READER}, password: '{PASSWORD}'}}, \
+                     pool: {{size_max: {POOL_SIZE_MAX_ACCOUNTS}}}"
+                ),
+                "{}".to_owned(),
+            ))
+        }
+    }
+}
+
+async fn play(flavor: Flavor, users: Users, arguments: Vec<String>) -> Fallible<()> {
+    let lab = Lab::start(&LabOptions { arguments, ..LabOptions::new(flavor) }).await?;
     let primary = lab.primary();
-    primary.create_account(&Account::new(flavor, USER, PASSWORD)).await?;
+    let (cluster, declared) = users_of(primary, users).await?;
     let (proxy, admin) = (free_address()?, free_address()?);
     let socket = lab.dir().join("proxy.sock");
     let file = lab.dir().join("dazzle.yaml");
@@ -55,8 +110,8 @@ async fn play(flavor: Flavor) -> Fallible<()> {
         &file,
         format!(
             "listeners: [{{address: '{proxy}'}}, {{address: '{}'}}]\n\
-             clusters: {{main: {{primary: '{}', pool: {{size_max: {POOL_SIZE_MAX}}}}}}}\n\
-             users: {{{USER}: {{password: '{PASSWORD}'}}, root: {{password: '{ROOT_PASSWORD}'}}}}\n\
+             clusters: {{main: {{primary: '{}', {cluster}}}}}\n\
+             users: {declared}\n\
              limits: {{packet_bytes_max: 1GiB}}\n\
              admin: {{http: '{admin}'}}\n\
              process: {{drain_timeout: 0s}}\n\
@@ -85,7 +140,8 @@ async fn play(flavor: Flavor) -> Fallible<()> {
     writeln!(out, "PROXY_PORT={}", proxy.port())?;
     writeln!(out, "PROXY_SOCKET={}", socket.display())?;
     writeln!(out, "ADMIN={admin}")?;
-    writeln!(out, "DB_USER={USER}\nDB_PASSWORD='{PASSWORD}'\nROOT_PASSWORD={ROOT_PASSWORD}\nREADY=yes")?;
+    let root_password = if users == Users::FromServer { "" } else { ROOT_PASSWORD };
+    writeln!(out, "DB_USER={USER}\nDB_PASSWORD='{PASSWORD}'\nROOT_PASSWORD={root_password}\nREADY=yes")?;
     out.flush()?;
     drop(out);
     // A signal ends the proxy, and then the stage too.
