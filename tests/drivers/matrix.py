@@ -1,11 +1,13 @@
 """The table of docs/compatibility.md, made of what the batteries printed and what the proxy counted meanwhile.
 
-    matrix.py WORK DOCUMENT [--write]
+    matrix.py WORK DOCUMENT DIFFERENCES [--write]
 
-WORK holds `<server>/<driver>.direct`, `.proxy`, `.marks`, and `versions`. Without --write the document is
-compared: it fails if the run is worse than the document says, or if the document leaves something out.
+WORK holds `<server>/<driver>.direct`, `.proxy`, `.marks`, and `versions`. DIFFERENCES holds every line that differs, under
+`== driver server feature`. Without --write both are compared: it fails if the run is worse than the document says, if
+the document leaves something out, or if a line differs that is not in DIFFERENCES.
 """
 
+import difflib
 import re
 import sys
 from pathlib import Path
@@ -47,13 +49,18 @@ def counts(path):
 class Driver:
     def __init__(self, name, version, work):
         self.name, self.version, self.cells, self.pins, self.rate = name, version, {}, {}, {}
+        self.differences = {}
         for server in SERVERS:
             direct, proxy = (work / server / f"{name}.{way}" for way in ("direct", "proxy"))
             if not direct.exists():
                 continue
             direct, proxy = sections(direct), sections(proxy)
             for feature in dict.fromkeys([*direct, *proxy]):
-                same = direct.get(feature) == proxy.get(feature)
+                lines = [line for line in difflib.unified_diff(direct.get(feature, []), proxy.get(feature, []), n=0, lineterm="")
+                         if not line.startswith(("--- ", "+++ ", "@@ "))]
+                same = not lines
+                if lines:
+                    self.differences[f"{name} {server} {feature}"] = lines
                 before = self.cells.get(feature, "ok")
                 self.cells[feature] = before if same else f"{before}, not {SERVERS[server]}".removeprefix("ok, ")
             counted = counts(work / server / f"{name}.marks")
@@ -93,6 +100,24 @@ def parsed(block):
     return found
 
 
+def listed(path):
+    """The differences of the file, by heading."""
+    found = {}
+    for line in path.read_text().splitlines():
+        if line.startswith("== "):
+            found[line[3:]] = lines = []
+        elif line[:1] in ("-", "+"):
+            lines.append(line)
+    return found
+
+
+def write_differences(path, found):
+    lines = ["What differs through the proxy (+) from direct (-), line by line. Written by tests/drivers/run --write."]
+    for heading in sorted(found):
+        lines += ["", f"== {heading}", *found[heading]]
+    path.write_text("\n".join(lines) + "\n")
+
+
 def worse(before, after):
     """Whether a cell of this run is worse than the document has it."""
     if before == after or after == "–":
@@ -104,7 +129,7 @@ def worse(before, after):
 
 
 def main():
-    work, document = Path(sys.argv[1]), Path(sys.argv[2])
+    work, document, file = (Path(argument) for argument in sys.argv[1:4])
     versions = [line.split(maxsplit=1) for line in (work / "versions").read_text().splitlines()]
     drivers = [Driver(name, version.strip(), work) for name, version in versions]
     unknown = {feature for driver in drivers for feature in driver.cells} - {*FEATURES, *UNCOUNTED}
@@ -112,17 +137,21 @@ def main():
         sys.exit(f"matrix: sections that are no feature: {', '.join(sorted(unknown))}")
     block, text = table(drivers), document.read_text()
     begin, end = text.index(BEGIN), text.index(END) + len(END)
+    differences = {heading: lines for driver in drivers for heading, lines in driver.differences.items()}
     if "--write" in sys.argv:
         document.write_text(text[:begin] + block + text[end:])
+        write_differences(file, differences)
         return
-    before, after = parsed(text[begin:end]), parsed(block)
+    before, after, known = parsed(text[begin:end]), parsed(block), listed(file)
     complaints = [f"{row}, {column}: {after[row, column]}; the document says {before.get((row, column), 'nothing')}"
                   for row, column in after
                   if column != "version" and ((row, column) not in before or worse(before[row, column], after[row, column]))]
+    complaints += [f"{heading}: {len(lines)} lines differ, and not as {file} says"
+                   for heading, lines in differences.items() if known.get(heading) != lines]
     for complaint in complaints:
         print(f"  WORSE   {complaint}")
-    if not complaints and block != text[begin:end]:
-        print(f"  {document} is out of date, though not wrong: tests/drivers/run --write")
+    if not complaints and (block != text[begin:end] or differences != known):
+        print(f"  {document} or {file} is out of date, though not wrong: tests/drivers/run --write")
     sys.exit(bool(complaints))
 
 
