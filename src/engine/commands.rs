@@ -195,10 +195,11 @@ impl Session {
         self.acquire(Instant::now()).await?;
         let (reply_timeout, renaming) = (self.reply_timeout(), self.renaming());
         let lease = self.lease.as_mut().expect("acquired just before");
-        let (infile, cursor, call, shared) = (false, false, false, false);
+        let (infile, cursor, call, shared, results_min) = (false, false, false, false, 1);
         let moves = command.first() == Some(&code::INIT_DB);
         let bounds = Bounds::default();
-        let how = Relay { kind, infile, moves, cursor, call, reply_timeout, shared, renaming, bounds };
+        let how =
+            Relay { kind, infile, moves, cursor, call, results_min, reply_timeout, shared, renaming, bounds };
         lease.begin();
         let client = &mut self.client;
         let result = async {

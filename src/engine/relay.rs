@@ -17,6 +17,7 @@ pub use crate::engine::outcome::Outcome;
 use crate::engine::reports::{Circumstances, rewrite};
 use crate::engine::sharded::Renaming;
 use crate::engine::streaming::{stream_file, write_server};
+use crate::sql::{Effects, Kind, LexMode, Statement, split};
 use crate::wire::{
     Buffer, Capabilities, END_BYTES_MAX, End, Event, HEADER_BYTES, Header, Malformed, OkPacket, PAYLOAD_MAX,
     ReplyKind, ReplyScanner, Socket, StateChange, StateChanges, StatusFlags, StreamError, encode_eof, frame,
@@ -46,6 +47,8 @@ pub struct Relay {
     pub cursor: bool,
     /// A prepared CALL: a result may be the procedure's OUT parameters.
     pub call: bool,
+    /// Results that come at least, unless one is an error.
+    pub results_min: usize,
     /// A server silent for this long has failed; zero: no limit.
     pub reply_timeout: Duration,
     /// Other sessions' replies follow on the connection: one after which the client could ask for more is
@@ -55,6 +58,17 @@ pub struct Relay {
     pub renaming: Option<Arc<Renaming>>,
     /// What it may take.
     pub bounds: Bounds,
+}
+
+/// Results that a text gives at least, unless one is an error. What a CALL gives is never all.
+pub(crate) fn results_min(statement: &Statement, text: &[u8], mode: LexMode) -> usize {
+    if statement.effects.contains(Effects::MULTIPLE) {
+        split(text, mode).len()
+    } else if statement.kind == Kind::Call {
+        usize::MAX
+    } else {
+        1
+    }
 }
 
 /// Passes one reply on. Not cancel-safe: a drop midway leaves the connection busy, so that it is closed.
@@ -266,6 +280,10 @@ impl Relaying<'_> {
             return Ok(());
         }
         let mut flags = conn.status.without(StatusFlags::OF_ONE_RESULT);
+        // Some clients look here whether more will come, before they read the rows.
+        if self.outcome.results as usize + 1 < self.how.results_min {
+            flags = flags.with(StatusFlags::MORE_RESULTS);
+        }
         // Clients look for these flags before they read the one row; MySQL has them here alone.
         if self.how.call
             && let Some(status) = self.status_ahead(conn, client, 1).await?

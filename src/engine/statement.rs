@@ -17,7 +17,7 @@ use crate::engine::kill::{Order, Running, killable};
 use crate::engine::parameters::skip_attributes;
 use crate::engine::pins::{After, effects_had};
 use crate::engine::recall::{shows_assignments, too_late};
-use crate::engine::relay::{Outcome, Relay, RelayError, relay_until};
+use crate::engine::relay::{Outcome, Relay, RelayError, relay_until, results_min};
 use crate::engine::session::Session;
 use crate::engine::streaming::{stream_command, write_command};
 use crate::engine::tracker::is_uncarried;
@@ -148,6 +148,7 @@ impl Session {
             moves: statement.effects.intersects(Effects::CHANGES_SCHEMA | Effects::CALLS_PROCEDURE),
             cursor: false,
             call: false,
+            results_min: results_min(statement, self.query_text(header), self.state.mode),
             reply_timeout: self.reply_timeout(),
             shared: false,
             renaming: self.renaming(),

@@ -4,7 +4,7 @@ use dazzle::lab::Flavor;
 
 use dazzle::wire::Capabilities;
 
-use crate::support::{Conn, Login, compare, compare_with};
+use crate::support::{Conn, Login, Reply, compare, compare_with};
 
 /// Runs each text; failures are as much part of the comparison as successes.
 async fn each(conn: &mut Conn, texts: &[&str]) {
@@ -283,6 +283,30 @@ both! {
                 "DO 3",
                 "DO 4",
             ]).await;
+        }).await;
+    }
+
+    async fn before_the_rows_clients_are_told_that_more_results_follow(server) {
+        let client = |login: Login| login.without(Capabilities::DEPRECATE_EOF).with(Capabilities::MULTI_STATEMENTS);
+        compare_with(server, "it_more", client, async |conn| {
+            conn.ok("CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END").await;
+            for text in [
+                "SELECT 1; SELECT 2; SELECT 3",
+                "SELECT 1; DO 1; SELECT 2;",
+                "SELECT 1; NONSENSE",
+                "SELECT 1;",
+                "CALL p()",
+                "SELECT 'a;b'; SELECT * FROM missing",
+            ] {
+                let reply = conn.query(text).await;
+                // The comparison leaves flags of the EOF after the columns out.
+                let more = |packet: &Vec<u8>| match packet[..] {
+                    [0xFE, _, _, flags, _] => Some(flags & 8),
+                    _ => None,
+                };
+                let flags = reply.packets.iter().filter_map(more).collect();
+                conn.note(text, &Reply { packets: vec![flags], ..Reply::default() });
+            }
         }).await;
     }
 
