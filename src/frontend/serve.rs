@@ -44,7 +44,20 @@ pub(crate) struct Context {
 const REFUSED_CHANGES_MAX: u8 = 3;
 
 /// Serves the client until it leaves, is killed, or the process drains.
-pub(crate) async fn run(mut session: Session, mut context: Context) {
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold each argument twice, for every idle client"
+)]
+pub(crate) fn run(mut session: Session, mut context: Context) -> impl Future<Output = ()> {
+    async move {
+        serve(&mut session, &mut context).await;
+        // A client that left in the middle of a transaction must not leave it to the next one.
+        Box::pin(session.end()).await;
+        drop(context.counted);
+    }
+}
+
+async fn serve(session: &mut Session, context: &mut Context) {
     let mut alarm = pin!(alarm(Arc::clone(&session.guard), context.frontend.engine.shutdown()));
     let mut armed = false;
     let mut stage = Shutdown::Not;
@@ -54,13 +67,13 @@ pub(crate) async fn run(mut session: Session, mut context: Context) {
             alarm.set(self::alarm(Arc::clone(&session.guard), context.frontend.engine.shutdown()));
             armed = false;
         }
-        if session.guard.take_kill() == Some(Kill::Connection) || must_end(&mut session, &context).await {
+        if session.guard.take_kill() == Some(Kill::Connection) || must_end(session, context).await {
             break;
         }
-        let header = match wait(&mut session, alarm.as_mut(), &mut armed).await {
+        let header = match wait(session, alarm.as_mut(), &mut armed).await {
             Wake::Command(Ok(header)) => header,
             Wake::Command(Err(error)) => {
-                Box::pin(say_goodbye(&mut session, &error)).await;
+                Box::pin(say_goodbye(session, &error)).await;
                 break;
             }
             Wake::Alarm => {
@@ -77,18 +90,15 @@ pub(crate) async fn run(mut session: Session, mut context: Context) {
         if session.guard.take_kill() == Some(Kill::Connection) {
             break;
         }
-        let result = match dispatch(&mut session, header, &mut context).await {
+        let result = match dispatch(session, header, context).await {
             Ok(Next::Continue) => continue,
             Ok(Next::Quit) => break,
-            Err(error) => Box::pin(answer(&mut session, &error)).await,
+            Err(error) => Box::pin(answer(session, &error)).await,
         };
         if result.is_err() {
             break;
         }
     }
-    // A client that left in the middle of a transaction must not leave it to the next one.
-    Box::pin(session.end()).await;
-    drop(context.counted);
 }
 
 /// Whether the process is on its way out and this session with it; the client has then been told.
@@ -170,8 +180,8 @@ async fn dispatch(session: &mut Session, header: Header, context: &mut Context) 
     }
     let first = session.client.stream.input.filled().get(HEADER_BYTES).copied();
     match first.filter(|_| header.length > 0) {
-        Some(code::QUERY) => session.query(header).await?,
-        Some(code::STMT_EXECUTE) => session.execute(header).await?,
+        Some(code::QUERY) => Box::pin(session.query(header)).await?,
+        Some(code::STMT_EXECUTE) => Box::pin(session.execute(header)).await?,
         Some(code::STMT_SEND_LONG_DATA) => Box::pin(session.send_long_data(header)).await?,
         Some(code::STMT_PREPARE) => {
             let text = Box::pin(take_payload(session, header, max)).await?.split_off(1);
