@@ -69,7 +69,7 @@ impl Session {
             self.watch_transaction();
             let sent = context.sent();
             let ended = context.finish();
-            pace.ran(ended.saturating_duration_since(sent));
+            pace.ran(ended.saturating_duration_since(sent), self.worker.station.under_way() + 1);
             self.guard.activity(Activity::Sleep, ended);
             return result;
         }
@@ -381,6 +381,7 @@ impl Session {
         let cut = Cut::new(self.guard.id(), lease.facts.flavor);
         let order = Order { guard: &self.guard, cut: &cut, time_max: how.bounds.allowance.time_max };
         let (result, killed) = {
+            let _under_way = self.worker.station.depart();
             let exchange = pin!(relay_until(lease, &mut self.client, how, &cut));
             killable(exchange, order, running).await
         };

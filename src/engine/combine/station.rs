@@ -1,6 +1,7 @@
 //! The trains of one worker that can be boarded.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
@@ -27,6 +28,7 @@ pub struct Station {
     /// One entry for each first statement that waits for its connection or for the end of its turn: a few.
     /// Only this worker's sessions use it, for the length of a look: never contended.
     boarding: Mutex<Vec<(Line, Arc<Train<ServerLease>>)>>,
+    under_way: AtomicU32,
 }
 
 impl Station {
@@ -36,11 +38,32 @@ impl Station {
         boarding.iter().rev().find(|(other, _)| other == line).map(|(_, train)| Arc::clone(train))
     }
 
+    /// A statement waits for its reply, until the guard is dropped.
+    pub(crate) fn depart(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self)
+    }
+
+    /// Statements of this worker that wait for their replies now.
+    pub(crate) fn under_way(&self) -> u32 {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
     /// Opens a train on `line`, until the guard is dropped.
     pub(crate) fn open(&self, line: Line) -> Boarding<'_> {
         let train = Train::new();
         self.boarding.lock().push((line, Arc::clone(&train)));
         Boarding { station: self, train }
+    }
+}
+
+/// A statement that waits for its reply.
+#[derive(Debug)]
+pub(crate) struct UnderWay<'a>(&'a Station);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
