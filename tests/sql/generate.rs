@@ -76,6 +76,12 @@ fn source(draw: &mut Draw) -> &'static str {
         "users u JOIN orders o ON o.user_id = u.id JOIN shops s ON s.id = o.shop_id",
         "orders o LEFT JOIN shops s ON s.id = o.shop_id",
         "orders o JOIN order_items i ON i.order_id = o.id AND i.user_id = o.user_id",
+        "users u LEFT JOIN orders o ON o.user_id = u.id",
+        "users u LEFT JOIN orders o ON o.user_id = u.id AND o.shop_id = 2",
+        "shops s JOIN orders o ON o.shop_id = s.id",
+        "orders o RIGHT JOIN users u ON u.id = o.user_id",
+        "orders o JOIN orders p ON p.user_id = o.user_id AND p.id < o.id",
+        "orders o JOIN users u USING (id)",
     ])
 }
 
@@ -131,6 +137,12 @@ fn group(draw: &mut Draw, query: &mut Query) {
     };
     query.items.push(Item { sql: key.to_owned(), loose });
     query.group.push(key.to_owned());
+    let second = draw.one_of(&EXACT);
+    let several = second != key && draw.percent(25);
+    if several {
+        query.items.push(plain(second));
+        query.group.push(second.to_owned());
+    }
     aggregate(draw, query);
     if draw.percent(30) {
         query.having =
@@ -139,9 +151,9 @@ fn group(draw: &mut Draw, query: &mut Query) {
     match draw.below(4) {
         0 => {
             query.order.push(Sort { sql: key.to_owned(), item: (!loose).then_some(0) });
-            query.total = true;
+            query.total = !several;
         }
-        1 => {
+        1 if !several => {
             let item = 1 + draw.below(query.items.len() as u64 - 1) as usize;
             let by = query.items[item].sql.clone();
             query.order.push(Sort { sql: format!("{by} DESC"), item: Some(item) });
@@ -220,7 +232,12 @@ fn key_predicate(draw: &mut Draw) -> Predicate {
 }
 
 fn other_predicate(draw: &mut Draw) -> Predicate {
-    let sql = match draw.below(8) {
+    let sql = match draw.below(13) {
+        8 => format!("(o.user_id, o.shop_id) IN ((7, 1), (8, 2), (9, {}))", draw.below(6) + 1),
+        9 => "NOT EXISTS (SELECT 1 FROM order_items x WHERE x.user_id = o.user_id AND x.order_id = o.id)".to_owned(),
+        10 => "o.user_id NOT IN (SELECT x.user_id FROM order_items x WHERE x.user_id = o.user_id AND x.sku = 'A')".to_owned(),
+        11 => "o.amount > (SELECT AVG(x.price) FROM order_items x WHERE x.user_id = o.user_id)".to_owned(),
+        12 => format!("NOT (o.shop_id = {} AND o.user_id <> 7)", draw.below(6) + 1),
         0 => format!("o.status = {}", data::status(draw)),
         1 => format!("o.note < {}", data::word(draw)),
         2 => "o.discount IS NULL".to_owned(),
@@ -236,7 +253,28 @@ fn other_predicate(draw: &mut Draw) -> Predicate {
 fn write(draw: &mut Draw, id: u64) -> String {
     let user = draw.one_of(&USERS);
     let other = draw.one_of(&USERS);
-    match draw.below(10) {
+    match draw.below(16) {
+        14 | 15 => format!(
+            "INSERT INTO order_items (id, order_id, user_id, sku, quantity, price) VALUES ({}, {}, {user}, {}, {}, {}.25)",
+            id * 10,
+            draw.below(90) + 1,
+            draw.one_of(&["'A'", "'a'", "'B-1'"]),
+            draw.below(5),
+            draw.below(30)
+        ),
+        10 => format!(
+            "UPDATE orders o JOIN users u ON u.id = o.user_id SET o.note = u.name WHERE u.id = {user}"
+        ),
+        11 => format!(
+            "DELETE i FROM order_items i JOIN orders o ON o.id = i.order_id AND o.user_id = i.user_id WHERE o.user_id = {user} AND o.status = {}",
+            data::status(draw)
+        ),
+        12 => format!("UPDATE users SET level = {} WHERE id BETWEEN {user} AND {user}", draw.below(256)),
+        13 => {
+            let known = draw.below(90) + 1;
+            let row = data::order(draw, known, user);
+            format!("INSERT INTO orders ({ORDER}) VALUES {row} ON DUPLICATE KEY UPDATE amount = amount + 1")
+        }
         0 | 1 => format!("INSERT INTO orders ({ORDER}) VALUES {}", data::order(draw, id, user)),
         2 => format!(
             "INSERT INTO orders ({ORDER}) VALUES {}, {}",

