@@ -6,8 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dazzle::sharding::{Date, KeyLiteral, Located, Match, ShardingRules, TableKind};
-use dazzle::sql::{LexMode, analyze, fingerprint, literals, normalize};
+use dazzle::sharding::{
+    Date, KeyLiteral, Located, Match, Recipe, Request, ShardingRules, Source, TableKind, plan, recipe,
+};
+use dazzle::sql::tree::Span;
+use dazzle::sql::{LexMode, Spelling, analyze, fingerprint, literals, normalize};
 
 /// Statements as sysbench and ORMs send them.
 fn statements() -> Vec<(&'static str, String)> {
@@ -99,6 +102,22 @@ fn sharding(criterion: &mut Criterion) {
             });
         });
     }
+    let mode = LexMode::default();
+    let request = |text| Request { text, mode, utf8: true, schema: Some("b"), parameters: &[] };
+    let text = b"SELECT id, name, level FROM t WHERE id = 123456789 AND level > 5 ORDER BY level LIMIT 20";
+    let spelling = Spelling::of(text, mode).expect("it has one");
+    let Some(Recipe::Key(key)) = recipe(&rules, &request(text)) else { panic!("a key decides") };
+    let (Source::Number(span) | Source::Text(span)) = key.source() else { panic!("it is in the text") };
+    let (literal, sign) = spelling.literal_in(span.range()).expect("it is a literal");
+    let other = b"SELECT id, name, level FROM t WHERE id = 42 AND level > 70 ORDER BY level LIMIT 10";
+    group.bench_function("cached_digest", |bencher| {
+        bencher.iter(|| {
+            let found = spelling.find(black_box(other), mode, literal)?;
+            let span = Span::new((found.start - sign) as u32, found.end as u32);
+            key.slot(&rules, &request(other), Some(span))
+        });
+    });
+    group.bench_function("planned_anew", |bencher| bencher.iter(|| plan(&rules, &request(black_box(other)))));
     group.finish();
 }
 

@@ -59,6 +59,9 @@ struct Options {
     /// The process id of that proxy
     #[arg(long, requires = "target")]
     pid: Option<u32>,
+    /// The table lies in four slots of a logical database, and each statement goes to the slot of its key
+    #[arg(long, conflicts_with_all = ["config", "target"])]
+    sharded: bool,
     /// Measures the relay against a second relay: how far from 1.00 is this machine's noise
     #[arg(long, conflicts_with_all = ["proxy", "config", "target"])]
     self_check: bool,
@@ -143,7 +146,10 @@ fn proxy(options: &Options, server: SocketAddr) -> io::Result<Middle> {
         return Ok(Middle::running(address, pid));
     }
     let program = options.proxy.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_dazzle").into());
-    Middle::dazzle(&program, options.config.as_deref(), server)
+    match options.sharded {
+        true => Middle::sharded(&program, server),
+        false => Middle::dazzle(&program, options.config.as_deref(), server),
+    }
 }
 
 fn show(line: &Line) {

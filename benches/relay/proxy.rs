@@ -33,6 +33,23 @@ admin:
 logging:
   level: warn
 "#;
+/// For a logical database: what its users and the whole configuration have besides.
+const SCHEMA: &str = "    cluster: bench\n    schema: bench\n";
+const SHARDING: &str = "sharding:\n  rules: [\"{rules}\"]\n";
+
+/// The server's one table by its key, in four slots.
+const RULES: &str = r#"
+api: dazzle/v1
+name: bench
+revision: 1
+keys: {order_id: bigint}
+placements:
+  by_order: {hash: order_id, slots: {bench: 0-3}, database: "bench_{slot}"}
+tables:
+  orders: {placement: by_order, columns: {id: order_id}}
+tests: [{table: orders, slots: all}]
+"#;
+
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 const READY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -64,15 +81,31 @@ impl Middle {
             Some(path) => fs::read_to_string(path)?,
             None => CONFIG.to_owned(),
         };
+        Self::serve(program, &template, server)
+    }
+
+    /// The same with the table in slots of a logical database.
+    pub(crate) fn sharded(program: &Path, server: SocketAddr) -> io::Result<Self> {
+        let template = CONFIG.replace("    cluster: bench\n", SCHEMA) + SHARDING;
+        Self::serve(program, &template, server)
+    }
+
+    fn serve(program: &Path, template: &str, server: SocketAddr) -> io::Result<Self> {
         let (address, admin) = free_addresses()?;
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("relay-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let rules = folder.join("bench.yaml");
+        fs::write(&rules, RULES)?;
         let text = template
+            .replace(
+                "{rules}",
+                rules.to_str().ok_or(io::Error::other("the target folder's path is not UTF-8"))?,
+            )
             .replace("{listen}", &address.to_string())
             .replace("{server}", &server.to_string())
             .replace("{admin}", &admin.to_string())
             .replace("{user}", USER)
             .replace("{password}", PASSWORD);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("relay-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
         let file = folder.join("dazzle.yaml");
         fs::write(&file, text)?;
         let file = file.to_str().ok_or(io::Error::other("the target folder's path is not UTF-8"))?;

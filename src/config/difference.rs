@@ -154,6 +154,7 @@ fn user(changes: &mut Changes, path: &str, old: &User, new: &User) {
         dedicated,
         pinned_max,
         require_tls,
+        hints,
     } = old;
     let fields = [
         ("password", *password != new.password),
@@ -161,6 +162,7 @@ fn user(changes: &mut Changes, path: &str, old: &User, new: &User) {
         ("schema", *schema != new.schema),
         ("server_user", *server_user != new.server_user),
         ("server_password", *server_password != new.server_password),
+        ("hints", *hints != new.hints),
         ("connections_max", *connections_max != new.connections_max),
         ("leases_max", *leases_max != new.leases_max),
         ("dedicated", *dedicated != new.dedicated),

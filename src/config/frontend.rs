@@ -100,6 +100,19 @@ pub struct User {
     pub pinned_max: Duration,
     /// Whether a session of this user must use TLS (or a unix socket).
     pub require_tls: bool,
+    /// Hints on the way of a statement that its texts may have, beside `primary` and `replica`.
+    pub hints: Vec<Hint>,
+}
+
+/// A hint that takes a check from the way of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// `slot=…`: the statement goes there, whatever its keys say.
+    Slot,
+    /// `shard=…`: rows of other shards do not count.
+    Shard,
+    /// `scatter`: to as many slots as it takes, writes too.
+    Scatter,
 }
 
 /// Deadlines of every wait on a client.

@@ -16,7 +16,7 @@ pub use backend::{Accounts, Backoff, Cluster, Compression, PoolSize, ServerTls, 
 pub use difference::Changes;
 pub use document::{ConfigError, Problem, Setting};
 pub use file::{ConfigFile, Poll};
-pub use frontend::{ClientTls, Limits, Listener, ListenerAddress, Timeouts, TlsMode, User};
+pub use frontend::{ClientTls, Hint, Limits, Listener, ListenerAddress, Timeouts, TlsMode, User};
 pub use identity::ServerIdentity;
 pub use process::{Admin, LogFormat, Logging, Process};
 pub use protection::Protection;

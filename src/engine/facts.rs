@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use parking_lot::Mutex;
 
 use crate::engine::combine::Pace;
+use crate::engine::sharded::Recipes;
 use crate::protection::Marks;
 use crate::sql::{Fingerprint, LexMode, Shape, Statement, analyze, fingerprint_keyed, shape};
 use crate::telemetry::{DigestRow, WorkerMetrics};
@@ -24,6 +25,8 @@ pub struct Facts {
     pub row: DigestRow,
     /// What its executions have been like.
     pub(crate) pace: Pace,
+    /// Where they go in a logical database.
+    pub(crate) recipes: Recipes,
 }
 
 /// Digests kept per worker. Beyond it the cache starts anew: whoever sends that many different digests
@@ -73,5 +76,6 @@ fn learn(text: &[u8], mode: LexMode, metrics: &WorkerMetrics) -> Facts {
     let statement = analyze(text, mode);
     let row = metrics.digests.row(statement.digest.hash, &statement.digest.text);
     let (shape, marks) = (shape(text, mode), Marks::default());
-    Facts { statement, shape, marks, row, pace: Pace::default() }
+    let (pace, recipes) = (Pace::default(), Recipes::default());
+    Facts { statement, shape, marks, row, pace, recipes }
 }

@@ -67,6 +67,41 @@ impl Running<'_> {
     }
 }
 
+/// Runs an exchange with several servers to its end, as [`killable`] does with one: KILL reaches every statement
+/// in `running`. Also returns whether it came.
+pub(crate) async fn killable_all<F: Future>(
+    mut exchange: Pin<&mut F>,
+    guard: &SessionGuard,
+    running: &[(Arc<ServerPool>, u32)],
+    worker: WorkerId,
+) -> (F::Output, bool) {
+    let mut killing: Vec<JoinHandle<()>> = Vec::new();
+    let output = std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = exchange.as_mut().poll(cx) {
+            return Poll::Ready(output);
+        }
+        if killing.is_empty() && guard.take_kill().is_some() {
+            killing = kill_all(running, worker);
+        }
+        Poll::Pending
+    })
+    .await;
+    let killed = !killing.is_empty();
+    for one in killing {
+        // A panic there has been logged; there is nothing to wait for then.
+        let _ = one.await;
+    }
+    (output, killed)
+}
+
+/// Kills all these statements, each in a task of its own.
+pub(crate) fn kill_all(running: &[(Arc<ServerPool>, u32)], worker: WorkerId) -> Vec<JoinHandle<()>> {
+    let one = |(pool, thread_id): &(Arc<ServerPool>, u32)| {
+        Running { pool, worker, thread_id: *thread_id, holding: None }.kill()
+    };
+    running.iter().map(one).collect()
+}
+
 /// Runs an exchange with a server to its end. If it takes long, those whose replies follow go alone. It kills
 /// the statement there when KILL names this session meanwhile, when its time is over or its result is cut
 /// off. The exchange goes on until the server has answered, and this returns only when the KILL is

@@ -249,22 +249,23 @@ impl Relaying<'_> {
     /// Passes a column definition on under the name of the logical database.
     async fn rename_column(&mut self, conn: &mut BackendConn, client: &mut Client) -> Result<(), RelayError> {
         self.stage(conn);
-        let payload = loop {
+        let whole = loop {
             let held = conn.input().filled();
             let header = Header::parse(held).ok_or(Malformed("column definition without a header"))?;
             if header.length > END_BYTES_MAX {
                 return Err(Malformed("column definition too large").into());
             }
-            if let Some(payload) = held.get(HEADER_BYTES..HEADER_BYTES + header.length) {
-                break payload.to_vec();
+            let whole = HEADER_BYTES + header.length;
+            if held.len() >= whole {
+                break whole;
             }
-            self.fill(conn, client, HEADER_BYTES + header.length).await?;
+            self.fill(conn, client, whole).await?;
         };
-        let renamed = self.how.renaming.as_ref().and_then(|renaming| renaming.column(&payload));
-        let (whole, mut packet) = (HEADER_BYTES + payload.len(), Vec::new());
-        frame(&mut packet, self.scanner.take_sequence(), renamed.as_deref().unwrap_or(&payload));
+        let sequence = self.scanner.take_sequence();
+        if let Some(renaming) = &self.how.renaming {
+            renaming.put_column(&conn.input().filled()[HEADER_BYTES..whole], sequence, &mut self.staged);
+        }
         conn.input().consume(whole);
-        self.staged.push(&packet);
         self.scanner.column_done();
         Ok(())
     }

@@ -102,6 +102,10 @@ impl Row {
         self.keys.clear();
         for comparator in comparators {
             let cell = self.cells.get(comparator.column).cloned().flatten();
+            if cell.is_none() && self.cell(comparator.key.column).is_some() {
+                // A server gives no weights that would exceed its max_allowed_packet; that is no NULL.
+                return Err(MergeError::Malformed(Malformed("a text without weights")));
+            }
             self.keys.push(comparator.read(cell, &self.bytes, &layout.columns, layout.format)?);
         }
         Ok(())

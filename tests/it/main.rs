@@ -23,3 +23,4 @@ mod process;
 mod protection;
 mod rules;
 mod sessions;
+mod sharded;

@@ -65,6 +65,7 @@ pub(super) fn user(name: &str, section: &Section<'_>, surroundings: &Surrounding
         dedicated: section.setting("dedicated", &kind::count::<0, 100_000>(), 0),
         pinned_max: section.setting("pinned_max", &kind::DURATION, Duration::ZERO),
         require_tls: section.setting("require_tls", &kind::SWITCH, false),
+        hints: section.list("hints", &kind::HINT).into_iter().map(|(_, hint)| hint).collect(),
     };
     section.finish();
     if name.is_empty() || name.contains('\0') {

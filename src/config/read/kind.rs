@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::document::{Kind, Node, Value, did_you_mean};
-use crate::config::frontend::TlsMode;
+use crate::config::frontend::{Hint, TlsMode};
 use crate::config::process::LogFormat;
 use crate::config::protection::{ConcurrencyMode, Kinds, QuarantineMode};
 use crate::config::{Compression, TlsVerify};
@@ -36,6 +36,7 @@ const CONCURRENCY_MODES: [(&str, ConcurrencyMode); 3] = [
 
 const QUARANTINE_MODES: [(&str, QuarantineMode); 3] =
     [("never", QuarantineMode::Off), ("suggest", QuarantineMode::Suggest), ("auto", QuarantineMode::Auto)];
+const HINTS: [(&str, Hint); 3] = [("slot", Hint::Slot), ("shard", Hint::Shard), ("scatter", Hint::Scatter)];
 
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
@@ -113,6 +114,9 @@ pub(crate) const QUARANTINE_MODE: Kind<QuarantineMode> =
 /// A kind of statements.
 pub(crate) const STATEMENT_KIND: Kind<Kinds> =
     Kind { read: |node| choose(node, Kinds::NAMES), show: |kind| chosen(*kind, Kinds::NAMES) };
+/// `slot`, `shard`, `scatter`.
+pub(crate) const HINT: Kind<Hint> =
+    Kind { read: |node| choose(node, &HINTS), show: |hint| chosen(*hint, &HINTS) };
 
 /// `text`, `json`.
 pub(crate) const LOG_FORMAT: Kind<LogFormat> =

@@ -127,6 +127,7 @@ pub(super) fn settings(cluster: &str, require_tls: bool) -> config::User {
         dedicated: 0,
         pinned_max: Duration::ZERO,
         require_tls,
+        hints: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A logical database of one snapshot: its rules, and how a user reaches its shards.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -12,6 +13,8 @@ use crate::sharding::{ShardId, ShardingRules, SlotId};
 /// See the module's text.
 #[derive(Debug)]
 pub struct LogicalDatabase {
+    /// No other one of this process has it.
+    pub(crate) id: u64,
     /// Its rules.
     pub rules: Arc<ShardingRules>,
     /// By slot.
@@ -36,7 +39,9 @@ impl LogicalDatabase {
             logical: rules.name().as_bytes().into(),
         };
         let renamings = rules.slots().iter().map(|slot| Arc::new(renaming(&slot.database))).collect();
-        Self { rules, renamings, collations: ArcSwapOption::empty() }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { id, rules, renamings, collations: ArcSwapOption::empty() }
     }
 
     /// What a slot is called on its server, and for clients.

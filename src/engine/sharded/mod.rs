@@ -6,13 +6,16 @@ mod database;
 mod lease;
 mod parameters;
 mod place;
+mod recipes;
 mod renaming;
 mod route;
 mod scatter;
 mod source;
+mod time;
 mod write;
 
 pub use database::{LogicalDatabase, ShardPool};
 pub(crate) use place::Place;
+pub(crate) use recipes::Recipes;
 pub use renaming::Renaming;
 pub(crate) use route::{Routed, unroutable};

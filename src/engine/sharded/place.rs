@@ -232,6 +232,17 @@ impl Session {
         Ok(())
     }
 
+    /// Goes to this slot, if no connection has to be left for that.
+    pub(crate) fn is_free_for(&mut self, slot: SlotId) -> bool {
+        let Some(place) = &mut self.place else { return false };
+        let pool = place.pool(place.database.shard(slot));
+        if self.lease.as_ref().is_some_and(|lease| !Arc::ptr_eq(lease.pool(), pool)) {
+            return false;
+        }
+        place.slot = slot;
+        true
+    }
+
     /// Tells the leased connection of the transaction that the client has begun.
     pub(crate) async fn begin_where_leased(&mut self) -> Result<(), EngineError> {
         let Some(begin) = self.place.as_ref().and_then(|place| place.begin.clone()) else { return Ok(()) };

@@ -1,9 +1,12 @@
 //! What a slot's answer calls its physical database, the client knows by the logical name.
 
-use crate::wire::ColumnDefinition;
+use crate::wire::{Buffer, ColumnDefinition, Header, Reader};
 
 /// How the column of a SHOW TABLES is called, before the name of the database.
 const TABLES_IN: &[u8] = b"Tables_in_";
+
+/// Lengths below it take one byte.
+const LENGTH_MAX: u8 = 0xFB;
 
 /// A physical database that the client knows by another name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,26 @@ pub struct Renaming {
 }
 
 impl Renaming {
+    /// Appends a column definition, shorter than a packet at most, as the client sees it.
+    pub(crate) fn put_column(&self, payload: &[u8], sequence: u8, out: &mut Buffer) {
+        let mut put = |pieces: &[&[u8]]| {
+            let length = pieces.iter().map(|piece| piece.len()).sum();
+            out.push(&Header { length, sequence }.encode());
+            pieces.iter().for_each(|piece| out.push(piece));
+        };
+        if memchr::memmem::find(payload, TABLES_IN).is_some() {
+            return put(&[self.column(payload).as_deref().unwrap_or(payload)]);
+        }
+        let mut reader = Reader::new(payload);
+        let before = reader.lenenc_bytes().map(|_| payload.len() - reader.rest().len());
+        match (before, reader.lenenc_bytes(), u8::try_from(self.logical.len())) {
+            (Ok(before), Ok(schema), Ok(length)) if *schema == *self.physical && length < LENGTH_MAX => {
+                put(&[&payload[..before], &[length], &self.logical, reader.rest()]);
+            }
+            _ => put(&[payload]),
+        }
+    }
+
     /// A column definition as the client sees it; `None` if it stays as it is.
     pub(crate) fn column(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let mut column = ColumnDefinition::parse(payload).ok()?;
@@ -59,6 +82,42 @@ impl Renaming {
 #[cfg(test)]
 mod tests {
     use super::Renaming;
+    use crate::wire::{Buffer, ColumnDefinition, HEADER_BYTES};
+
+    #[test]
+    fn a_column_is_put_as_it_is_renamed() {
+        let renaming = Renaming { physical: (*b"shop_1").into(), logical: (*b"shop").into() };
+        let column = |schema: &str, name: &str| {
+            let definition = ColumnDefinition {
+                catalog: b"def".to_vec(),
+                schema: schema.as_bytes().to_vec(),
+                table: b"t".to_vec(),
+                org_table: b"t".to_vec(),
+                name: name.as_bytes().to_vec(),
+                org_name: b"c".to_vec(),
+                charset: 63,
+                length: 20,
+                column_type: 8,
+                flags: 3,
+                decimals: 0,
+                rest: vec![0, 0],
+                extended: None,
+            };
+            let mut payload = Vec::new();
+            definition.encode(&mut payload);
+            payload
+        };
+        for (schema, name) in
+            [("shop_1", "c"), ("shop_2", "c"), ("", ""), ("shop_1", "Tables_in_shop_1"), ("x", "Tables_in_x")]
+        {
+            let payload = column(schema, name);
+            let mut out = Buffer::default();
+            renaming.put_column(&payload, 7, &mut out);
+            let expected = renaming.column(&payload).unwrap_or(payload);
+            assert_eq!(&out.filled()[HEADER_BYTES..], expected, "{schema}.{name}");
+            assert_eq!(out.filled()[..HEADER_BYTES], [expected.len() as u8, 0, 0, 7]);
+        }
+    }
 
     #[test]
     fn only_whole_names_are_renamed() {

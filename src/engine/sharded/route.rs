@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::ResultSet;
+use crate::config::Hint;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::session::Session;
@@ -11,7 +12,7 @@ use crate::engine::sharded::scatter::{Asking, Part};
 use crate::engine::sharded::write::Sum;
 use crate::engine::statement::WHOLE_MAX;
 use crate::error::ProxyError;
-use crate::sharding::{Action, Fanout, Plan, Request, Scatter, SlotId, Sql, plan};
+use crate::sharding::{Action, Fanout, HintsUsed, Plan, Scatter, SlotId, Sql, plan};
 use crate::sql::{Effects, Kind, ShowKind};
 use crate::telemetry::StatementContext;
 use crate::wire::{
@@ -67,6 +68,9 @@ impl Session {
         context: &mut StatementContext<'_>,
     ) -> Result<bool, EngineError> {
         if self.place.is_none() && !self.may_enter(facts.statement.kind) {
+            return Ok(false);
+        }
+        if self.place.is_some() && self.goes_by_recipe(facts, header) {
             return Ok(false);
         }
         Ok(Box::pin(self.route_text(facts, header, context)).await? == Routed::Done)
@@ -217,19 +221,15 @@ impl Session {
             | Kind::Help
             | Kind::GetDiagnostics
             | Kind::Empty => return Ok(Work::Pass(here)),
-            Kind::Set | Kind::Do => {
-                return if names_no_table(routing.text) {
-                    Ok(Work::Pass(here))
-                } else {
-                    Err(unroutable("SET or DO with a statement in it"))
-                };
-            }
+            Kind::Set | Kind::Do => return sets_here(routing.text).map(|()| Work::Pass(here)),
             Kind::Show(kind) => {
                 return shows_logically(kind, routing.text, place.database.rules.name())
                     .map(|()| Work::Pass(here));
             }
-            Kind::Describe if !asks_for_route(routing.text) => {
-                return shows_logically(ShowKind::Schema, b"SHOW COLUMNS", "").map(|()| Work::Pass(here));
+            Kind::Describe if !asks_for_route(routing.text) && !explains(routing.text) => {
+                let named = [b"SHOW COLUMNS ", routing.text].concat();
+                return shows_logically(ShowKind::Schema, &named, place.database.rules.name())
+                    .map(|()| Work::Pass(here));
             }
             _ => {}
         }
@@ -238,20 +238,18 @@ impl Session {
 
     fn planned(&self, routing: Routing<'_>, here: SlotId) -> Result<Work, EngineError> {
         let Some(place) = &self.place else { return Err(unroutable("a session without a database")) };
+        if routing.parameters.is_some()
+            && let Some(slot) = self.slot_by_recipe(routing.facts, routing.text, routing.parameters)
+        {
+            return Ok(Work::Pass(slot));
+        }
         let rules = &place.database.rules;
-        let charset = self.state.image.variable("character_set_client").unwrap_or_default();
         let literals = routing.parameters.map(Parameters::literals).unwrap_or_default();
-        let request = Request {
-            text: routing.text,
-            mode: self.state.mode,
-            utf8: charset.starts_with(b"utf8"),
-            schema: Some(rules.name()),
-            parameters: &literals,
-        };
-        let plan = plan(rules, &request);
+        let plan = plan(rules, &self.request(&place.database, routing.text, &literals));
         if plan.explain {
             return Ok(Work::Explain(plan.explain(rules, routing.text)));
         }
+        self.may_use(plan.hints)?;
         let binary = routing.parameters.is_some();
         match plan {
             Plan { action: Action::Refuse(refusal), .. } => Err(EngineError::Refused(refusal.sql_error())),
@@ -261,6 +259,9 @@ impl Session {
                 changed(slot, text, &routing)
             }
             Plan { action: Action::Any { sql: Sql::Changed(text) }, .. } => changed(here, text, &routing),
+            Plan { action: Action::Scatter(_), .. } if self.rows_are_cut() => {
+                Err(unroutable("a read of several slots while sql_select_limit is set"))
+            }
             Plan { action: Action::Scatter(scatter), .. } => {
                 let text = sent(&scatter.sql, routing.text);
                 let parts = scatter.slots.iter().map(|slot| Part { slot, text: text.clone() }).collect();
@@ -272,6 +273,32 @@ impl Session {
             },
             Plan { action: Action::Write(write), .. } => Ok(written(&write, &routing)),
         }
+    }
+
+    /// A hint that takes a check away needs somebody who may do without.
+    fn may_use(&self, hints: HintsUsed) -> Result<(), EngineError> {
+        let allowed = &self.user.settings.hints;
+        let words = [
+            (hints.slot, Hint::Slot, "slot"),
+            (hints.shard, Hint::Shard, "shard"),
+            (hints.scatter, Hint::Scatter, "scatter"),
+        ];
+        match words.into_iter().find(|(used, hint, _)| *used && !allowed.contains(hint)) {
+            None => Ok(()),
+            Some((_, _, word)) => Err(EngineError::refused(
+                1227,
+                "42000",
+                format!(
+                    "DZ1607: this user may not use the hint `{word}`; leave it out, or have it listed under `hints` of the user"
+                ),
+            )),
+        }
+    }
+
+    /// Whether `sql_select_limit` would take rows from each slot that the result needs.
+    fn rows_are_cut(&self) -> bool {
+        let limit = self.state.image.variable("sql_select_limit");
+        limit.is_some_and(|limit| limit != b"18446744073709551615" && !limit.eq_ignore_ascii_case(b"default"))
     }
 
     async fn answer_status(&mut self, status: StatusFlags) -> Result<(), EngineError> {
@@ -330,7 +357,7 @@ fn written(write: &Fanout, routing: &Routing<'_>) -> Work {
     }
     let part = |(slot, sql): &(SlotId, Sql)| Part { slot: *slot, text: sent(sql, routing.text) };
     let sum = match (write.answer, routing.facts.statement.kind) {
-        (Some(_), _) => Sum::Copies,
+        (Some(_), kind) => Sum::Copies { inserted: matches!(kind, Kind::Insert | Kind::Replace) },
         (None, Kind::Insert | Kind::Replace) => Sum::Inserted,
         (None, _) => Sum::Rows,
     };
@@ -349,7 +376,22 @@ fn sent(sql: &Sql, text: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Whether a SET or DO asks no table: a slot knows its own rows only. A word in a text counts as well.
+/// Whether a SET or DO concerns the session alone: a slot knows its own rows only, and what is set for all
+/// sessions, or for an account, would be so on one server.
+fn sets_here(text: &[u8]) -> Result<(), EngineError> {
+    const SHARED: [&[u8]; 7] =
+        [b"GLOBAL", b"PERSIST", b"PERSIST_ONLY", b"PASSWORD", b"ROLE", b"RESOURCE", b"DEFAULT_ROLE"];
+    if !names_no_table(text) {
+        return Err(unroutable("SET or DO with a statement in it"));
+    }
+    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+    match words.any(|word| SHARED.iter().any(|known| word.eq_ignore_ascii_case(known))) {
+        true => Err(unroutable("SET of what concerns more than this session")),
+        false => Ok(()),
+    }
+}
+
+/// Whether a SET or DO asks no table. A word in a text counts as well.
 fn names_no_table(text: &[u8]) -> bool {
     const WORDS: [&[u8]; 8] =
         [b"SELECT", b"TABLE", b"INSERT", b"UPDATE", b"DELETE", b"REPLACE", b"CALL", b"STATEMENT"];
@@ -370,11 +412,22 @@ fn asks_for_route(text: &[u8]) -> bool {
     explain && words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"ROUTE")) && words.next().is_some()
 }
 
+/// Whether an EXPLAIN or DESCRIBE is of a statement, not of a table.
+fn explains(text: &[u8]) -> bool {
+    const WORDS: [&[u8]; 8] =
+        [b"SELECT", b"INSERT", b"UPDATE", b"DELETE", b"REPLACE", b"WITH", b"TABLE", b"VALUES"];
+    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && *byte != b'`');
+    words.any(|word| WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)))
+}
+
 /// Whether a slot's answer to a SHOW is the logical database's: what its tables are like, and what is the
 /// same on every server. Numbers of rows, sessions and the like are those of one slot only.
 fn shows_logically(kind: ShowKind, text: &[u8], database: &str) -> Result<(), EngineError> {
     // With the database's name in it, it would have to be written anew.
-    let named = !database.is_empty() && memchr::memmem::find(text, database.as_bytes()).is_some();
+    let mut names = text.split(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'_' | b'$' | 0x80..));
+    let bare = database.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let named = names.any(|name| name.eq_ignore_ascii_case(database.as_bytes()))
+        || !bare && memchr::memmem::find(text, database.as_bytes()).is_some();
     let mut words = text.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let words: Vec<String> =
         words.by_ref().take(4).map(|word| String::from_utf8_lossy(word).to_ascii_uppercase()).collect();

@@ -1,15 +1,24 @@
 //! A SELECT over several slots: all are asked at once, and their rows merged on the way to the client.
+//!
+//! KILL, a client that leaves and the limits of the rules end it on every server that it runs on.
 
 use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
-use crate::backend::ServerLease;
+use tokio::time::{Instant, timeout_at};
+
+use crate::backend::{Flavor, ServerLease, ServerPool};
 use crate::engine::error::EngineError;
+use crate::engine::kill::{kill_all, killable_all};
 use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
 use crate::engine::sharded::collations::collations;
 use crate::engine::sharded::parameters::Parameters;
 use crate::engine::sharded::source::{Next, Source};
+use crate::engine::sharded::time;
 use crate::error::ProxyError;
 use crate::merge::{MergeError, MergeOptions, Merger, Need, RowFormat, Step};
 use crate::sharding::{Scatter, SlotId};
@@ -23,6 +32,9 @@ const SORT_BYTES_MAX: usize = 32 << 20;
 
 /// One row at most, while it is merged.
 const ROW_BYTES_MAX: u64 = 64 << 20;
+
+/// How long the ends of replies that nobody needs are read for.
+const DRAINED_WITHIN: Duration = Duration::from_millis(50);
 
 /// A slot and what it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +57,13 @@ struct Sending {
     out: Vec<u8>,
     sequence: u8,
     rows: u64,
+    /// Rows of slots that may still be merged.
+    left: u64,
     begun: bool,
+    /// The statement has to be over by then.
+    deadline: Option<Instant>,
+    /// A write to the client is under way: whoever gives it up cannot write anything after it.
+    writing: bool,
 }
 
 impl Session {
@@ -64,7 +82,7 @@ impl Session {
         let mut leases = self.lease_slots(&slots, context.started()).await?;
         context.leased(leases.iter().map(ServerLease::waited).max().unwrap_or_default());
         let Some(place) = &self.place else { return Ok(()) };
-        let database = std::sync::Arc::clone(&place.database);
+        let database = Arc::clone(&place.database);
         let options = MergeOptions {
             format: if asking.parameters.is_some() { RowFormat::Binary } else { RowFormat::Text },
             bytes_max: SORT_BYTES_MAX,
@@ -77,29 +95,67 @@ impl Session {
         let mut sources: Vec<Source> = leases
             .into_iter()
             .zip(&slots)
-            .map(|(lease, slot)| Source::new(lease, std::sync::Arc::clone(database.renaming(*slot)), timeout))
+            .map(|(lease, slot)| Source::new(lease, Arc::clone(database.renaming(*slot)), timeout))
             .collect();
-        let mut sending =
-            Sending { out: Vec::new(), sequence: self.client.stream.sequence, rows: 0, begun: false };
-        let result = self.merge(&mut sources, asking, &options, &mut sending).await;
+        let limits = &database.rules.policies().scatter_read;
+        let mut sending = Sending {
+            out: Vec::new(),
+            sequence: self.client.stream.sequence,
+            rows: 0,
+            left: limits.rows_max,
+            begun: false,
+            deadline: (!limits.timeout.is_zero()).then(|| context.started() + limits.timeout),
+            writing: false,
+        };
+        let result = self.merge_in_time(&mut sources, asking, &options, &mut sending).await;
         if result.is_err() && sending.begun {
             // The error follows the rows that came before it.
             self.client.send(&sending.out).await?;
             self.client.stream.sequence = sending.sequence;
         }
+        let until = Instant::now() + DRAINED_WITHIN;
         for source in &mut sources {
             if !source.ended && !matches!(result, Err(EngineError::Relay(_))) {
-                source.drain().await;
+                source.drain(until).await;
             }
         }
+        // What is still in the middle of a reply is closed by its lease, and nobody waits for it any more.
+        drop(kill_all(&running(&sources), self.worker.id));
         for source in &mut sources {
             source.forget_time().await;
         }
-        // What is still in the middle of a reply is closed by its lease.
         if let Err(error) = result {
             return Err(told_late(error, sending.begun));
         }
         self.scattered(&mut sources, &sending).await
+    }
+
+    /// The same as [`Session::merge`], until `deadline`, unless KILL comes.
+    async fn merge_in_time(
+        &mut self,
+        sources: &mut [Source],
+        asking: Asking<'_>,
+        options: &MergeOptions,
+        sending: &mut Sending,
+    ) -> Result<(), EngineError> {
+        let deadline = sending.deadline;
+        let (guard, running, worker) = (Arc::clone(&self.guard), running(sources), self.worker.id);
+        let late = too_late(self.flavor());
+        let (result, killed) = {
+            let exchange = pin!(async {
+                let merged = self.merge(sources, asking, options, sending);
+                match deadline {
+                    None => merged.await,
+                    Some(deadline) => timeout_at(deadline, merged).await.unwrap_or(Err(late)),
+                }
+            });
+            killable_all(exchange, &guard, &running, worker).await
+        };
+        self.alarm_rung |= killed;
+        if sending.writing && matches!(result, Err(EngineError::Refused(_))) {
+            return Err(RelayError::Timeout.into());
+        }
+        result
     }
 
     async fn merge(
@@ -134,18 +190,19 @@ impl Session {
         let Some(mut merger) = merger else { return Ok(()) };
         // The first row decides whether there is a result at all.
         let mut row = Vec::new();
-        let mut step = self.step(&mut merger, sources, &mut row).await?;
+        let mut step = self.step(&mut merger, sources, &mut row, &mut sending.left).await?;
         self.put_columns(&merger, sending);
         while step == Step::Row {
             sending.sequence = frame(&mut sending.out, sending.sequence, &row);
             sending.rows += 1;
             if sending.out.len() >= BUFFER_BYTES {
-                sending.begun = true;
+                (sending.begun, sending.writing) = (true, true);
                 self.client.send(&sending.out).await?;
+                sending.writing = false;
                 sending.out.clear();
             }
             row.clear();
-            step = self.step(&mut merger, sources, &mut row).await?;
+            step = self.step(&mut merger, sources, &mut row, &mut sending.left).await?;
         }
         Ok(())
     }
@@ -156,6 +213,7 @@ impl Session {
         merger: &mut Merger,
         sources: &mut [Source],
         row: &mut Vec<u8>,
+        left: &mut u64,
     ) -> Result<Step, EngineError> {
         loop {
             let source = match merger.next(row).map_err(refused)? {
@@ -164,7 +222,11 @@ impl Session {
                 done => return Ok(done),
             };
             let one = &mut sources[source];
-            match one.next(&mut self.client).await? {
+            let next = one.next(&mut self.client).await?;
+            if next != Next::End {
+                *left = left.checked_sub(1).ok_or_else(too_many_rows)?;
+            }
+            match next {
                 Next::End => merger.end(source),
                 Next::Row(length) => {
                     merger.row(source, one.row(length)).map_err(refused)?;
@@ -257,15 +319,40 @@ async fn any_ready(sources: &mut [Source]) -> usize {
 /// All slots are told one time, the first server's.
 async fn same_time(sources: &mut [Source]) -> Result<(), EngineError> {
     let Some(first) = sources.first_mut() else { return Ok(()) };
-    let rows = first.lease.ask("SELECT UNIX_TIMESTAMP(NOW(6))").await?;
-    let now = rows.first().and_then(|row| row.first()).cloned().flatten().unwrap_or_default();
-    let number = now.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') && !now.is_empty();
-    let now = if number { String::from_utf8_lossy(&now).into_owned() } else { "DEFAULT".to_owned() };
+    let now = time::now(&mut first.lease).await?;
     for source in sources {
-        source.lease.ask(&format!("SET timestamp={now}")).await?;
+        time::stop(&mut source.lease, &now).await?;
         source.told_time = true;
     }
     Ok(())
+}
+
+/// Where statements run whose replies have not ended.
+fn running(sources: &[Source]) -> Vec<(Arc<ServerPool>, u32)> {
+    let open = sources.iter().filter(|source| !source.ended);
+    open.map(|source| (Arc::clone(source.lease.pool()), source.lease.thread_id())).collect()
+}
+
+/// The statement took longer than the rules allow; each server has a number of its own for that.
+fn too_late(flavor: Flavor) -> EngineError {
+    let (code, state) = match flavor {
+        Flavor::MariaDb => (1969, "70100"),
+        Flavor::MySql => (3024, "HY000"),
+    };
+    EngineError::refused(
+        code,
+        state,
+        "DZ1604: the read took longer than scatter_read.timeout of the sharding rules; restrict it by a key",
+    )
+}
+
+fn too_many_rows() -> EngineError {
+    EngineError::refused(
+        1104,
+        "42000",
+        "DZ1605: the read has more rows to merge than rows_max of scatter_read in the sharding rules; restrict \
+         it by a key or a LIMIT",
+    )
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]

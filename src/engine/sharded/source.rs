@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{BackendError, PreparedKey, ServerLease};
 use crate::engine::client::{Client, Departure};
@@ -13,6 +13,7 @@ use crate::engine::error::EngineError;
 use crate::engine::relay::RelayError;
 use crate::engine::sharded::parameters::Parameters;
 use crate::engine::sharded::renaming::Renaming;
+use crate::engine::sharded::time;
 use crate::wire::{
     Capabilities, ColumnDefinition, ErrPacket, HEADER_BYTES, Header, Malformed, OkPacket, PAYLOAD_MAX,
     Reader, StreamError,
@@ -23,9 +24,6 @@ const COLUMNS_MAX: u64 = 4096;
 
 /// What is still read of a reply that nobody needs: less than a new connection costs.
 const DRAINED_BYTES_MAX: usize = 256 << 10;
-
-/// And how long that may take.
-const DRAINED_WITHIN: Duration = Duration::from_millis(50);
 
 /// See the module's text.
 #[derive(Debug)]
@@ -100,8 +98,8 @@ impl Source {
 
     /// The connection tells the time by its clock again; one that cannot be told so is closed.
     pub(crate) async fn forget_time(&mut self) {
-        if self.told_time && self.ended && self.lease.ask("SET timestamp=DEFAULT").await.is_err() {
-            self.lease.break_off();
+        if self.told_time && self.ended {
+            time::go_on(&mut self.lease).await;
         }
     }
 
@@ -241,7 +239,7 @@ impl Source {
     }
 
     /// Reads on to the end if that is soon, so that the connection can be used again.
-    pub(crate) async fn drain(&mut self) {
+    pub(crate) async fn drain(&mut self, until: Instant) {
         let drained = async {
             let mut read = 0;
             while !self.ended && read < DRAINED_BYTES_MAX {
@@ -250,6 +248,12 @@ impl Source {
                 let Ok(()) = self.lease.stream.need(HEADER_BYTES + header.length).await else { return };
                 let first = self.lease.input().filled().get(HEADER_BYTES).copied();
                 if matches!(first, Some(0xFE | 0xFF)) && header.length < PAYLOAD_MAX {
+                    // Rows that nobody needs were read by the server as well: it warned of them.
+                    if let Ok(ok) = OkPacket::parse(self.row(header.length))
+                        && first == Some(0xFE)
+                    {
+                        self.warnings = ok.warnings;
+                    }
                     let status = self.lease.status;
                     self.lease.answered(status);
                     self.ended = true;
@@ -259,7 +263,7 @@ impl Source {
             }
         };
         // Whatever is not read by then is closed with its connection.
-        let _ = timeout(DRAINED_WITHIN, drained).await;
+        let _ = timeout_at(until, drained).await;
     }
 }
 

@@ -9,6 +9,8 @@ use crate::engine::error::EngineError;
 use crate::engine::session::Session;
 use crate::engine::sharded::renaming::Renaming;
 use crate::engine::sharded::scatter::Part;
+use crate::engine::sharded::time;
+use crate::engine::values::Witness;
 use crate::sharding::{ShardId, SlotId};
 use crate::telemetry::StatementContext;
 use crate::wire::{ErrPacket, OkPacket, StatusFlags};
@@ -27,7 +29,10 @@ pub(crate) enum Sum {
     /// The same, of an INSERT of several rows: its text counts them.
     Inserted,
     /// Every slot has the same rows: one of them counts.
-    Copies,
+    Copies {
+        /// Rows are added: those that the first slot gives ids get the same everywhere.
+        inserted: bool,
+    },
 }
 
 /// What one slot, or all of them, said.
@@ -57,35 +62,50 @@ impl Session {
         self.let_go().await?;
         let homes: Vec<SlotId> = shards.iter().map(|(_, slot)| *slot).collect();
         let mut leases = self.lease_slots(&homes, context.started()).await?;
+        let all = match self.run_parts(&mut leases, &shards, parts, sum).await {
+            Ok(all) => all,
+            Err(error) => {
+                undo(leases).await;
+                return Err(error);
+            }
+        };
+        for n in 0..leases.len() {
+            let Err(error) = command(&mut leases[n], "COMMIT").await else { continue };
+            undo(leases).await;
+            return Err(if n == 0 { error.into() } else { torn() });
+        }
         for lease in &mut leases {
+            time::go_on(lease).await;
+        }
+        self.wrote(summed(&all, sum)).await
+    }
+
+    /// Begins on every shard, and runs all parts.
+    async fn run_parts(
+        &mut self,
+        leases: &mut [ServerLease],
+        shards: &[(ShardId, SlotId)],
+        parts: &[Part],
+        sum: Sum,
+    ) -> Result<Vec<Told>, EngineError> {
+        let Some(first) = leases.first_mut() else { return Ok(Vec::new()) };
+        let now = time::now(first).await?;
+        for lease in &mut *leases {
             command(lease, "START TRANSACTION").await?;
+            time::stop(lease, &now).await?;
         }
         let mut all = Vec::with_capacity(parts.len());
+        let mut ids = Ids::new(sum);
         for part in parts {
             let shard = self.place.as_ref().map(|place| place.database.shard(part.slot));
             let at = shards.iter().position(|(known, _)| Some(*known) == shard).unwrap_or_default();
-            match self.run_part(&mut leases[at], part).await {
-                Ok(told) => all.push(told),
-                Err(error) => {
-                    undo(leases).await;
-                    return Err(error);
-                }
-            }
+            let lease = &mut leases[at];
+            ids.before(lease).await?;
+            let told = self.run_part(lease, part).await?;
+            ids.after(lease, &told).await?;
+            all.push(told);
         }
-        for (n, lease) in leases.iter_mut().enumerate() {
-            match command(lease, "COMMIT").await {
-                Ok(_) => {}
-                Err(error) if n == 0 => return Err(error.into()),
-                Err(_) => {
-                    return Err(EngineError::refused(
-                        1180,
-                        "HY000",
-                        "DZ1602: one shard has committed this statement and another one could not; look at both",
-                    ));
-                }
-            }
-        }
-        self.wrote(summed(&all, sum)).await
+        Ok(all)
     }
 
     /// All slots lie on one shard: its own transaction makes the parts one.
@@ -96,6 +116,10 @@ impl Session {
         context: &mut StatementContext<'_>,
     ) -> Result<(), EngineError> {
         let Some(first) = parts.first() else { return Ok(()) };
+        if !self.pins.is_empty() && !self.holds_for_diagnostics() {
+            // What the session has set on its connection, the time above all, cannot be kept beside this.
+            return Err(crate::engine::sharded::place::another_shard());
+        }
         self.go_to(first.slot).await?;
         let own = !self.in_transaction();
         let waited = self.acquire(context.started()).await?;
@@ -110,14 +134,8 @@ impl Session {
         };
         let mut all = Vec::with_capacity(parts.len());
         let mut failure = begun.err().map(EngineError::from);
-        for part in parts {
-            if failure.is_some() {
-                break;
-            }
-            match self.run_part(&mut lease, part).await {
-                Ok(told) => all.push(told),
-                Err(error) => failure = Some(error),
-            }
+        if failure.is_none() {
+            failure = self.run_on(&mut lease, parts, (sum, own), &mut all).await.err();
         }
         let end = match (own, failure.is_some()) {
             (true, false) => "COMMIT",
@@ -126,6 +144,8 @@ impl Session {
             (false, true) => "ROLLBACK TO SAVEPOINT dazzle_statement",
         };
         let ended = command(&mut lease, end).await;
+        time::go_on(&mut lease).await;
+        self.witness = Witness::default();
         self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
         self.lease = Some(lease);
         if let Err(error) = ended {
@@ -137,6 +157,30 @@ impl Session {
             Some(error) => Err(error),
             None => self.wrote(summed(&all, sum)).await,
         }
+    }
+
+    /// Runs all parts on one connection, at one time.
+    async fn run_on(
+        &mut self,
+        lease: &mut ServerLease,
+        parts: &[Part],
+        (sum, own): (Sum, bool),
+        all: &mut Vec<Told>,
+    ) -> Result<(), EngineError> {
+        let now = time::now(lease).await?;
+        time::stop(lease, &now).await?;
+        let mut ids = Ids::new(sum);
+        for part in parts {
+            ids.before(lease).await?;
+            if ids.known.is_some() && !own {
+                // If a copy failed now, the id would wait on this connection for the next INSERT.
+                return Err(generated_inside());
+            }
+            let told = self.run_part(lease, part).await?;
+            ids.after(lease, &told).await?;
+            all.push(told);
+        }
+        Ok(())
     }
 
     async fn run_part(&mut self, lease: &mut ServerLease, part: &Part) -> Result<Told, EngineError> {
@@ -191,12 +235,68 @@ impl Session {
     }
 }
 
-/// Nothing has been committed: everything is undone. A connection on which that fails is closed, which
-/// undoes it as well.
+/// The ids that the first copy of new rows was given, for the others.
+#[derive(Clone, Copy, Debug)]
+struct Ids {
+    inserted: bool,
+    begun: bool,
+    known: Option<u64>,
+}
+
+impl Ids {
+    const fn new(sum: Sum) -> Self {
+        Self { inserted: matches!(sum, Sum::Copies { inserted: true }), begun: false, known: None }
+    }
+
+    /// Before a copy: the first one's server is to tell whether it gave an id, the others get it.
+    async fn before(&mut self, conn: &mut BackendConn) -> Result<(), BackendError> {
+        if let Some(id) = self.known {
+            command(conn, &format!("SET insert_id={id}")).await?;
+        } else if self.inserted && !self.begun {
+            command(conn, "DO LAST_INSERT_ID(0)").await?;
+        }
+        Ok(())
+    }
+
+    /// After a copy. The OK tells an id also if the statement gave it; LAST_INSERT_ID() only one that was
+    /// generated.
+    async fn after(&mut self, conn: &mut BackendConn, told: &Told) -> Result<(), BackendError> {
+        let first = !std::mem::replace(&mut self.begun, true);
+        if !self.inserted || !first || told.last_insert_id == 0 {
+            return Ok(());
+        }
+        let rows = conn.ask("SELECT LAST_INSERT_ID()").await?;
+        let cell = rows.first().and_then(|row| row.first()).cloned().flatten().unwrap_or_default();
+        let id = std::str::from_utf8(&cell).ok().and_then(|digits| digits.parse().ok());
+        self.known = id.filter(|id| *id != 0);
+        Ok(())
+    }
+}
+
+fn generated_inside() -> EngineError {
+    EngineError::refused(
+        1235,
+        "42000",
+        "DZ1606: inside a transaction, a row of a reference table cannot be given a generated id; give the id, or \
+         insert the row outside",
+    )
+}
+
+fn torn() -> EngineError {
+    EngineError::refused(
+        1180,
+        "HY000",
+        "DZ1602: one shard has committed this statement and another one could not; look at both",
+    )
+}
+
+/// What has not been committed is undone. A connection on which that fails is closed, which undoes it as well;
+/// of the others, nobody gets what was set on them.
 async fn undo(leases: Vec<ServerLease>) {
     for mut lease in leases {
-        if command(&mut lease, "ROLLBACK").await.is_err() {
-            lease.close();
+        match command(&mut lease, "ROLLBACK").await {
+            Ok(_) => lease.mark_dirty(true),
+            Err(_) => lease.close(),
         }
     }
 }
@@ -247,7 +347,7 @@ fn renamed(mut packet: ErrPacket, renaming: &Renaming) -> ErrPacket {
 /// One answer of several: rows add up, the first generated id counts, and the numbers of the texts add up.
 fn summed(all: &[Told], sum: Sum) -> Told {
     let Some(first) = all.first() else { return Told::default() };
-    if sum == Sum::Copies || all.len() == 1 {
+    if matches!(sum, Sum::Copies { .. }) || all.len() == 1 {
         return first.clone();
     }
     Told {
@@ -307,7 +407,7 @@ mod tests {
         let one = summed(&all, Sum::Inserted);
         assert_eq!((one.affected_rows, one.last_insert_id, one.warnings), (3, 7, 2));
         assert_eq!(one.info, b"Records: 3  Duplicates: 0  Warnings: 1");
-        assert_eq!(summed(&all, Sum::Copies), all[0]);
+        assert_eq!(summed(&all, Sum::Copies { inserted: true }), all[0]);
         let update = "Rows matched: 1  Changed: 1  Warnings: 0";
         let one = summed(&[told(1, 0, update), told(1, 0, update)], Sum::Rows);
         assert_eq!(one.info, b"Rows matched: 2  Changed: 2  Warnings: 0");

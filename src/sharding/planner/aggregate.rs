@@ -5,13 +5,14 @@
 
 use crate::merge::{BitOperation, Condition, Fold, Grouping, Operand, Operator, OrderKey};
 use crate::sharding::planner::Refusal;
-use crate::sharding::planner::block::{Role, Statement};
+use crate::sharding::planner::block::Statement;
 use crate::sharding::planner::features::is_aggregate;
-use crate::sharding::planner::names::{KeyRef, same_name};
-use crate::sharding::planner::pushdown::{Pushdown, decides};
+use crate::sharding::planner::local::{aggregates, aggregates_outside, has_aggregate, is_plain};
+use crate::sharding::planner::names::same_name;
+use crate::sharding::planner::pushdown::Pushdown;
 use crate::sharding::planner::scatter::{Column, Columns};
 use crate::sql::tree::{
-    Call, Child, CompareOp, Constant, Direction, ExprId, ExprKind, ItemKind, Polarity, Query, Select, Span,
+    Call, CompareOp, Constant, Direction, ExprId, ExprKind, Item, ItemKind, Polarity, Query, Select, Span,
     Truth,
 };
 
@@ -24,6 +25,9 @@ pub(super) fn plan<'s, 'a>(
 ) -> Result<Columns<'s, 'a>, Refusal> {
     if select.calc_found_rows.is_some() {
         return Err(Refusal::Shape { what: "SQL_CALC_FOUND_ROWS" });
+    }
+    if aggregates_outside(statement, query, select) {
+        return Err(Refusal::Shape { what: "a subquery that may count rows of the query around it" });
     }
     let mut columns = Columns::new(statement, Some(select))?;
     if is_plain(statement, select, pushdown) {
@@ -49,81 +53,6 @@ pub(super) fn plan<'s, 'a>(
         return distinct(columns, query, select);
     }
     Groups::new(columns, query, select)?.plan()
-}
-
-/// Whether the rows of the slots together are the rows of the result: what is grouped, made distinct or
-/// numbered is so within one slot.
-pub(super) fn is_plain(statement: &Statement<'_>, select: &Select, pushdown: &Pushdown) -> bool {
-    let block = statement.instances[pushdown.driver].block;
-    let local = |keys: &[ExprId]| {
-        let keys: Vec<KeyRef> = keys.iter().filter_map(|key| statement.key_ref(block, *key)).collect();
-        decides(statement, pushdown.driver, &keys)
-    };
-    if let Some(group) = &select.group {
-        let keys: Vec<ExprId> = group.keys.iter().map(|key| key.expr).collect();
-        // A column that is called like another's alias might be that one.
-        let named = keys.iter().all(|key| !alias_of_another(statement, select, *key));
-        if group.rollup || !named || !local(&keys) {
-            return false;
-        }
-    } else if aggregates(statement, select) {
-        return false;
-    }
-    let windows = statement.tree.exprs().iter().filter_map(|expr| match &expr.kind {
-        ExprKind::Call(call) => call.over.as_ref(),
-        _ => None,
-    });
-    for window in windows {
-        if window.named || !local(&window.partition) {
-            return false;
-        }
-    }
-    if select.distinct.is_some() {
-        let items: Vec<ExprId> = select
-            .items
-            .iter()
-            .filter_map(|item| match item.kind {
-                ItemKind::Expr(expr, _) => Some(expr),
-                ItemKind::Star | ItemKind::TableStar(_) => None,
-            })
-            .collect();
-        let star = select.items.iter().any(|item| item.kind == ItemKind::Star);
-        return star || local(&items);
-    }
-    true
-}
-
-fn alias_of_another(statement: &Statement<'_>, select: &Select, key: ExprId) -> bool {
-    Columns::new(statement, Some(select)).map_or(true, |columns| columns.hides_an_alias(key))
-}
-
-/// Whether a SELECT without GROUP BY makes one row of all.
-fn aggregates(statement: &Statement<'_>, select: &Select) -> bool {
-    let items = select.items.iter().filter_map(|item| match item.kind {
-        ItemKind::Expr(expr, _) => Some(expr),
-        ItemKind::Star | ItemKind::TableStar(_) => None,
-    });
-    let having = select.having.map(|(_, having)| having);
-    items.chain(having).any(|expr| has_aggregate(statement, expr)) || {
-        let order =
-            statement.blocks.iter().find(|block| block.role == Role::Top).and_then(|block| block.query);
-        let order = order.and_then(|query| statement.tree.query(query).order.as_ref());
-        order.is_some_and(|order| order.keys.iter().any(|key| has_aggregate(statement, key.expr)))
-    }
-}
-
-fn has_aggregate(statement: &Statement<'_>, id: ExprId) -> bool {
-    let expr = statement.tree.expr(id);
-    if is_aggregate(expr) {
-        return true;
-    }
-    let mut found = false;
-    expr.each_child(&mut |child| {
-        if let Child::Expr(inner) = child {
-            found |= has_aggregate(statement, inner);
-        }
-    });
-    found
 }
 
 /// SELECT DISTINCT: rows in the order of all their columns, each kept once.
@@ -222,24 +151,42 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
     fn group_keys(&mut self) -> Result<(), Refusal> {
         let select = self.select;
         for key in select.group.iter().flat_map(|group| &*group.keys) {
-            let number = matches!(self.columns.statement.tree.expr(key.expr).kind, ExprKind::Constant(_));
-            let item = self.columns.item_of(key.expr, false)?;
-            let column = matches!(self.columns.statement.tree.expr(key.expr).kind, ExprKind::Column(_));
-            if !number && !column {
-                return Err(Refusal::Shape { what: "GROUP BY an expression that is no column" });
-            }
+            let mut item = self.columns.item_of(key.expr, false)?;
             if self.columns.hides_an_alias(key.expr) {
                 return Err(Refusal::Shape { what: "GROUP BY an alias" });
             }
             let expr = item.map_or(key.expr, |(_, expr)| expr);
+            if has_aggregate(self.columns.statement, expr) {
+                return Err(Refusal::Shape { what: "GROUP BY an aggregate" });
+            }
+            if matches!(self.columns.statement.tree.expr(expr).kind, ExprKind::Constant(_)) {
+                // In ORDER BY its number would name a column.
+                return Err(Refusal::Shape { what: "GROUP BY a constant" });
+            }
+            item = item.or_else(|| self.item_like(expr));
             let text = self.columns.text_of(expr)?;
             let number = item.map_or_else(|| self.columns.hide(text.clone()), |(at, _)| at);
             let column = Column { number, text };
-            let order = self.columns.key(&column);
+            let plain = matches!(self.columns.statement.tree.expr(expr).kind, ExprKind::Column(_));
+            let order = if plain { self.columns.key(&column) } else { self.columns.grouped_key(&column) };
             self.columns.plan.input.push(order);
             self.keys.push((expr, column));
         }
         Ok(())
+    }
+
+    /// The entry of the select list that is written like this expression.
+    fn item_like(&self, id: ExprId) -> Option<(usize, ExprId)> {
+        let like = |item: &Item| match item.kind {
+            ItemKind::Expr(expr, _) if self.same_text(expr, id) => Some(expr),
+            ItemKind::Expr(..) | ItemKind::Star | ItemKind::TableStar(_) => None,
+        };
+        self.select.items.iter().enumerate().find_map(|(at, item)| Some((at, like(item)?)))
+    }
+
+    fn same_text(&self, one: ExprId, other: ExprId) -> bool {
+        let tree = self.columns.statement.tree;
+        self.columns.text_at(tree.expr(one).span) == self.columns.text_at(tree.expr(other).span)
     }
 
     /// Which key of the group an expression is.
@@ -255,7 +202,8 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
                         };
                         tables && same_name(&one.column.name(text), &other.column.name(text))
                     }
-                    _ => false,
+                    (ExprKind::Column(_), _) | (_, ExprKind::Column(_)) => false,
+                    _ => self.same_text(*key, id),
                 }
         })
     }

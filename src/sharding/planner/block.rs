@@ -4,6 +4,7 @@ use crate::sharding::placement::PlacementId;
 use crate::sharding::planner::features::Features;
 use crate::sharding::planner::hint::Hints;
 use crate::sharding::planner::names::same_name;
+use crate::sharding::planner::recipe::Trace;
 use crate::sharding::planner::splice::Edits;
 use crate::sharding::planner::{Refusal, Request, Sql};
 use crate::sharding::rules::{ShardingRules, TableId, TableKind, Unlisted};
@@ -19,6 +20,7 @@ const INSTANCES_MAX: usize = 64;
 /// All that is known of a statement.
 pub(super) struct Statement<'a> {
     pub(super) rules: &'a ShardingRules,
+    pub(super) trace: &'a Trace,
     pub(super) request: &'a Request<'a>,
     pub(super) tree: &'a Tree,
     pub(super) hints: Hints,
@@ -76,13 +78,14 @@ pub(super) enum InstanceKind {
 
 impl<'a> Statement<'a> {
     pub(super) fn new(
-        rules: &'a ShardingRules,
+        (rules, trace): (&'a ShardingRules, &'a Trace),
         request: &'a Request<'a>,
         tree: &'a Tree,
         hints: Hints,
     ) -> Result<Self, Refusal> {
         let mut this = Self {
             rules,
+            trace,
             request,
             tree,
             hints,

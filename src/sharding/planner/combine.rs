@@ -3,6 +3,7 @@
 use crate::merge::MergePlan;
 use crate::sharding::planner::aggregate;
 use crate::sharding::planner::block::{Role, Statement};
+use crate::sharding::planner::local::{aggregates_outside, is_plain};
 use crate::sharding::planner::pushdown::{Pushdown, prove};
 use crate::sharding::planner::read::Slots;
 use crate::sharding::planner::scatter::Columns;
@@ -103,7 +104,7 @@ fn union_all(statement: &Statement<'_>, query: &Query, slots: &Slots) -> Result<
         };
         let pushdown = prove(statement, top(statement, n), slots)?;
         let plain = arm.order.is_none() && arm.limit.is_none() && arm.with.is_none();
-        if !plain || !aggregate::is_plain(statement, select, &pushdown) {
+        if !plain || aggregates_outside(statement, arm, select) || !is_plain(statement, select, &pushdown) {
             return Err(Refusal::Shape { what: "UNION ALL of arms that are more than rows" });
         }
         all.unite(&pushdown.slots);

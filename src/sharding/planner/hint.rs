@@ -17,6 +17,17 @@ pub enum ReadFrom {
     Replica,
 }
 
+/// Hints that take a check from the way of a statement: whoever executes it must be allowed to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HintsUsed {
+    /// `slot=…`.
+    pub slot: bool,
+    /// `shard=…`.
+    pub shard: bool,
+    /// `scatter`.
+    pub scatter: bool,
+}
+
 /// What the hints of a statement say.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hints {
@@ -30,6 +41,10 @@ pub(super) struct Hints {
 }
 
 impl Hints {
+    pub(super) const fn used(&self) -> HintsUsed {
+        HintsUsed { slot: self.slot.is_some(), shard: self.among.is_some(), scatter: self.scatter }
+    }
+
     pub(super) fn read(rules: &ShardingRules, request: &Request<'_>) -> Result<Self, Refusal> {
         let mut all = Self::default();
         for hint in hints(request.text, request.mode) {

@@ -11,10 +11,12 @@ mod combine;
 mod explain;
 mod features;
 mod hint;
+mod local;
 mod names;
 mod nulls;
 mod pushdown;
 mod read;
+mod recipe;
 mod refusal;
 mod restrict;
 mod scatter;
@@ -26,12 +28,14 @@ use crate::merge::MergePlan;
 use crate::sharding::key::KeyLiteral;
 use crate::sharding::planner::block::Statement;
 use crate::sharding::planner::hint::Hints;
+use crate::sharding::planner::recipe::Trace;
 use crate::sharding::rules::ShardingRules;
 use crate::sharding::slots::{SlotId, SlotSet};
 use crate::sql::LexMode;
 use crate::sql::tree::{Root, Span, parse};
 
-pub use hint::ReadFrom;
+pub use hint::{HintsUsed, ReadFrom};
+pub use recipe::{KeyRecipe, Recipe, Source, recipe};
 pub use refusal::{ColumnProblem, Refusal};
 
 /// A statement and what its session adds to its meaning.
@@ -60,6 +64,8 @@ pub struct Plan {
     pub explain: bool,
     /// Whether a hint chooses primary or replica.
     pub read_from: ReadFrom,
+    /// Hints that not everybody may use.
+    pub hints: HintsUsed,
 }
 
 /// Ways to answer a statement.
@@ -146,28 +152,39 @@ pub const HIDDEN: usize = 1 << 20;
 /// What is done with a statement under these rules.
 #[must_use]
 pub fn plan(rules: &ShardingRules, request: &Request<'_>) -> Plan {
+    plan_traced(rules, request, &Trace::default())
+}
+
+fn plan_traced(rules: &ShardingRules, request: &Request<'_>, trace: &Trace) -> Plan {
     let mut plan = Plan {
         action: Action::Refuse(Refusal::Unparsed { why: "" }),
         why: Vec::new(),
         explain: false,
         read_from: ReadFrom::Unsaid,
+        hints: HintsUsed::default(),
     };
-    match planned(rules, request, &mut plan) {
+    match planned(rules, request, trace, &mut plan) {
         Ok(action) => plan.action = action,
         Err(refusal) => plan.action = Action::Refuse(refusal),
     }
     plan
 }
 
-fn planned(rules: &ShardingRules, request: &Request<'_>, plan: &mut Plan) -> Result<Action, Refusal> {
+fn planned(
+    rules: &ShardingRules,
+    request: &Request<'_>,
+    trace: &Trace,
+    plan: &mut Plan,
+) -> Result<Action, Refusal> {
     let hints = Hints::read(rules, request)?;
-    plan.read_from = hints.read_from;
+    (plan.read_from, plan.hints) = (hints.read_from, hints.used());
     let tree =
         parse(request.text, request.mode).map_err(|unparsed| Refusal::Unparsed { why: unparsed.why })?;
     plan.explain = tree.explain.is_some_and(|explain| explain.route);
-    let statement = Statement::new(rules, request, &tree, hints)?;
+    let statement = Statement::new((rules, trace), request, &tree, hints)?;
+    trace.note(&statement);
     if let Some(slot) = statement.hints.slot {
-        return Ok(Action::One { slot, sql: statement.client_sql()? });
+        return write::hinted(&statement, slot, &mut plan.why);
     }
     match &tree.root {
         Root::Query(query) => read::plan(&statement, *query, &mut plan.why),

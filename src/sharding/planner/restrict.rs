@@ -7,7 +7,7 @@
 use std::ops::Bound;
 
 use crate::sharding::key::{Bounded, KeyId, KeyLiteral, KeyValue, Match, Side};
-use crate::sharding::placement::{Located, Placement};
+use crate::sharding::placement::{Located, Placement, PlacementId};
 use crate::sharding::planner::Reason;
 use crate::sharding::planner::block::{InstanceKind, Role, Statement};
 use crate::sharding::planner::names::KeyRef;
@@ -239,10 +239,10 @@ impl Statement<'_> {
         };
         let keys = placed.columns.iter().map(|column| KeyRef { instance, key: column.key });
         let own: Vec<(KeyId, Vec<KeyRef>)> = keys.map(|own| (own.key, facts.linked(own))).collect();
-        let placement = self.rules.placement(placement);
+        let (id, placement) = (placement, self.rules.placement(placement));
         let mut slots = placement.all().clone();
         for (block, condition) in &facts.conditions {
-            let algebra = Algebra { statement: self, placement, own: &own, block: *block };
+            let algebra = Algebra { statement: self, id, placement, own: &own, block: *block };
             let left = algebra.eval(*condition);
             if &left != placement.all() {
                 why.push(Reason {
@@ -263,6 +263,7 @@ impl Statement<'_> {
 /// Conditions as sets of slots, for one instance.
 struct Algebra<'s, 'a> {
     statement: &'s Statement<'a>,
+    id: PlacementId,
     placement: &'s Placement,
     /// Each key of the instance with all that are equal to it.
     own: &'s [(KeyId, Vec<KeyRef>)],
@@ -306,7 +307,10 @@ impl Algebra<'_, '_> {
                 self.union(list.iter().map(|one| self.compare(CompareOp::Equal, *left, *one)))
             }
             ExprKind::Between([operand, low, high], Polarity::Plain) => self.between(*operand, *low, *high),
-            _ if is_false(tree, expr, self.statement.text()) => self.none(),
+            ExprKind::Constant(_) => {
+                self.statement.trace.spoil();
+                if is_false(expr, self.statement.text()) { self.none() } else { self.all() }
+            }
             _ => self.all(),
         }
     }
@@ -352,7 +356,7 @@ impl Algebra<'_, '_> {
         let request = self.statement.request;
         if let Some((own, named)) = self.key(left) {
             let Some(constant) = value(request, tree.expr(right)) else { return self.all() };
-            return self.with_constant(op, own, named, &constant);
+            return self.with_constant(op, (own, named), &constant, right);
         }
         if let Some((own, named)) = self.key(right) {
             let Some(constant) = value(request, tree.expr(left)) else { return self.all() };
@@ -363,17 +367,29 @@ impl Algebra<'_, '_> {
                 CompareOp::GreaterOrEqual => CompareOp::LessOrEqual,
                 CompareOp::Equal | CompareOp::NullSafeEqual | CompareOp::NotEqual => op,
             };
-            return self.with_constant(mirrored, own, named, &constant);
+            return self.with_constant(mirrored, (own, named), &constant, left);
         }
         self.all()
     }
 
-    fn with_constant(&self, op: CompareOp, own: KeyId, named: KeyId, constant: &Value<'_>) -> SlotSet {
+    /// A comparison with the constant `written`.
+    fn with_constant(
+        &self,
+        op: CompareOp,
+        (own, named): (KeyId, KeyId),
+        constant: &Value<'_>,
+        written: ExprId,
+    ) -> SlotSet {
+        let trace = self.statement.trace;
         let side = match op {
             CompareOp::NotEqual => return self.all(),
             // What an outer join has no row for is NULL, and such rows are wanted here.
-            CompareOp::NullSafeEqual if constant.as_key() == KeyLiteral::Null => return self.all(),
+            CompareOp::NullSafeEqual if constant.as_key() == KeyLiteral::Null => {
+                trace.spoil();
+                return self.all();
+            }
             CompareOp::Equal | CompareOp::NullSafeEqual => {
+                trace.compared(self.id, (own, named), &self.statement.tree.expr(written).kind);
                 return self.equal(own, named, &constant.as_key());
             }
             CompareOp::Less => Side::Below,
@@ -381,6 +397,7 @@ impl Algebra<'_, '_> {
             CompareOp::Greater => Side::Above,
             CompareOp::GreaterOrEqual => Side::AtLeast,
         };
+        trace.spoil();
         let literal = constant.as_key();
         let bounded = self.statement.rules.key(named).key_type.bounded_by(&literal, side);
         let Some(bound) = bound(&bounded) else {
@@ -399,7 +416,9 @@ impl Algebra<'_, '_> {
             Match::Unknown => self.all(),
             Match::Exactly(value) => match self.placement.locate(own, &value) {
                 Located::Nowhere => self.none(),
-                Located::One(slot) => SlotSet::one(self.placement.all().universe(), slot),
+                Located::One(slot) => {
+                    SlotSet::one(self.placement.all().universe(), self.statement.trace.instead_of(slot))
+                }
                 Located::Among(slots) => slots,
             },
         }
@@ -409,6 +428,7 @@ impl Algebra<'_, '_> {
         let tree = self.statement.tree;
         let request = self.statement.request;
         let Some((own, named)) = self.key(operand) else { return self.all() };
+        self.statement.trace.spoil();
         let (Some(low), Some(high)) = (value(request, tree.expr(low)), value(request, tree.expr(high)))
         else {
             return self.all();

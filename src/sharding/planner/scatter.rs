@@ -75,6 +75,14 @@ impl<'s, 'a> Columns<'s, 'a> {
         OrderKey::ascending(column.number).text(self.hide(weight), self.hide(collation))
     }
 
+    /// The same for an expression that rows are grouped by: MySQL takes what is computed from it for something
+    /// that may differ within a group, which it does not but for blanks at the end.
+    pub(super) fn grouped_key(&mut self, column: &Column) -> OrderKey {
+        let call = |function: &str| [b"MIN(", function.as_bytes(), b"(", &column.text[..], b"))"].concat();
+        let (weight, collation) = (call("WEIGHT_STRING"), call("COLLATION"));
+        OrderKey::ascending(column.number).text(self.hide(weight), self.hide(collation))
+    }
+
     /// The entry of the select list that a key of ORDER BY or GROUP BY names by number or by name.
     pub(super) fn item_of(&self, id: ExprId, aliases: bool) -> Result<Option<(usize, ExprId)>, Refusal> {
         let Some(select) = self.select else { return Ok(None) };

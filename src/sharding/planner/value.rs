@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::sharding::key::KeyLiteral;
 use crate::sharding::planner::Request;
-use crate::sql::tree::{Constant, Expr, ExprKind, Tree};
+use crate::sql::tree::{Constant, Expr, ExprKind};
 use crate::sql::{Literal, literal};
 
 /// A constant, with the bytes that it needs.
@@ -27,7 +27,11 @@ impl Value<'_> {
 
 /// The value of `expr`: None if it is no constant at all, and opaque if it is one that is not read here.
 pub(super) fn value<'a>(request: &Request<'a>, expr: &Expr) -> Option<Value<'a>> {
-    match expr.kind {
+    value_of(request, &expr.kind)
+}
+
+pub(super) fn value_of<'a>(request: &Request<'a>, kind: &ExprKind) -> Option<Value<'a>> {
+    match *kind {
         ExprKind::Parameter(number) => {
             let bound = request.parameters.get(number as usize).copied();
             Some(Value::Known(bound.unwrap_or(KeyLiteral::Opaque)))
@@ -66,8 +70,7 @@ fn number(digits: &[u8]) -> KeyLiteral<'_> {
 }
 
 /// Whether a condition that is this constant alone is never met.
-pub(super) fn is_false(tree: &Tree, expr: &Expr, text: &[u8]) -> bool {
-    let _ = tree;
+pub(super) fn is_false(expr: &Expr, text: &[u8]) -> bool {
     match expr.kind {
         ExprKind::Constant(Constant::Null | Constant::Truth(false)) => true,
         ExprKind::Constant(Constant::Number { value }) => value.of(text) == b"0",

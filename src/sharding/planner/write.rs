@@ -12,8 +12,34 @@ use crate::sharding::planner::{Action, Fanout, Reason, Refusal, Sql};
 use crate::sharding::rules::{self, PlacedTable, TableId, TableKind, Writes};
 use crate::sharding::slots::{SlotId, SlotSet};
 use crate::sql::tree::{
-    self as sql, Assignment, ColumnName, Delete, ExprId, ExprKind, Insert, Source, Span, Update,
+    self as sql, Assignment, ColumnName, Delete, ExprId, ExprKind, Insert, Root, Source, Span, Update,
 };
+
+/// A statement for the slot that a hint names. Rows may be read and changed there whatever their keys say, but
+/// none may come to lie where its key does not lead, and no copy of a reference table may become another.
+pub(super) fn hinted(
+    statement: &Statement<'_>,
+    slot: SlotId,
+    why: &mut Vec<Reason>,
+) -> Result<Action, Refusal> {
+    let there = || Ok(Action::One { slot, sql: statement.client_sql()? });
+    let (planned, inserts) = match &statement.tree.root {
+        Root::Query(_) => return there(),
+        Root::Insert(insert) => (self::insert(statement, insert, why), true),
+        Root::Update(update) => (self::update(statement, update, why), false),
+        Root::Delete(delete) => (self::delete(statement, delete, why), false),
+    };
+    match planned {
+        Ok(Action::One { slot: of_key, .. }) if of_key == slot || !inserts => there(),
+        Ok(Action::Write(Fanout { answer: None, .. })) if !inserts => there(),
+        Ok(_) => Err(Refusal::Hint { what: "the rows belong to another slot, or to several" }),
+        Err(refusal @ (Refusal::Column { .. } | Refusal::NoColumns | Refusal::ReadOnlyTable { .. })) => {
+            Err(refusal)
+        }
+        Err(refusal) if inserts => Err(refusal),
+        Err(_) => there(),
+    }
+}
 
 /// INSERT and REPLACE.
 pub(super) fn insert(
@@ -120,6 +146,7 @@ fn slot_of(
         let Some(value) = value(statement.request, expr) else {
             return Err(problem(name(), ColumnProblem::Unsure));
         };
+        statement.trace.stored(placement, column.key, &expr.kind);
         match statement.rules.key(column.key).key_type.stored(&value.as_key()) {
             Stored::Exactly(value) => keys.push((column.key, value.into_owned())),
             Stored::Null => return Err(problem(name(), ColumnProblem::Null)),
@@ -130,7 +157,8 @@ fn slot_of(
         let column = placed.columns.iter().find(|column| column.key == key);
         column.map_or_else(|| statement.rules.key(key).name.to_string(), |column| column.column.to_string())
     };
-    statement.rules.placement(placement).slot_of_row(&keys).map_err(|unplaced| match unplaced {
+    let slot = statement.rules.placement(placement).slot_of_row(&keys);
+    slot.map(|slot| statement.trace.instead_of(slot)).map_err(|unplaced| match unplaced {
         Unplaced::Missing(key) => problem(column(key), ColumnProblem::Missing),
         Unplaced::NoSlot(key) => problem(column(key), ColumnProblem::NoSlot),
         Unplaced::Disagree(_, key) => problem(column(key), ColumnProblem::Disagrees),

@@ -1,5 +1,6 @@
-//! The planner's tests: golden plans, and properties of plans.
+//! The planner's tests: golden plans, properties of plans, recipes.
 
 mod fixture;
 mod golden;
+mod recipes;
 mod sound;
