@@ -9,11 +9,11 @@ const HEADER_LEN: usize = 7;
 /// Shorter payloads are sent as they are: MySQL's `MIN_COMPRESS_LENGTH`.
 const COMPRESS_MIN: usize = 50;
 /// Payload of one frame at most, before compression.
-pub(super) const PAYLOAD_MAX: usize = 0xFF_FFFF;
+pub(super) const FRAME_MAX: usize = 0xFF_FFFF;
 
 /// Appends one frame with `plain` (at most 16 MiB − 1) to `out`, compressed where that makes it smaller.
 pub fn write_frame(algorithm: Algorithm, plain: &[u8], sequence: u8, out: &mut Vec<u8>) {
-    debug_assert!(plain.len() <= PAYLOAD_MAX, "the caller cuts the stream");
+    debug_assert!(plain.len() <= FRAME_MAX, "the caller cuts the stream");
     let start = out.len();
     let body = start + HEADER_LEN;
     out.resize(body, 0);
@@ -36,6 +36,13 @@ pub fn write_frame(algorithm: Algorithm, plain: &[u8], sequence: u8, out: &mut V
     out[start..start + 3].copy_from_slice(&(len as u32).to_le_bytes()[..3]);
     out[start + 3] = sequence;
     out[start + 4..body].copy_from_slice(&(plain_len as u32).to_le_bytes()[..3]);
+}
+
+/// Appends the header of a frame whose `length` bytes follow as they are.
+pub(super) fn write_stored_header(length: usize, sequence: u8, out: &mut Vec<u8>) {
+    debug_assert!(length <= FRAME_MAX, "the caller cuts the stream");
+    out.extend_from_slice(&(length as u32).to_le_bytes()[..3]);
+    out.extend_from_slice(&[sequence, 0, 0, 0]);
 }
 
 /// Takes frames apart, in pieces of any size, without ever holding one: memory is bounded by what the
