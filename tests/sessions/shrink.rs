@@ -4,7 +4,7 @@ use crate::pair::{Ground, Pair, Verdict};
 use crate::step::{Action, Step};
 
 /// How often a script is played at most to make it shorter.
-const TRIES_MAX: usize = 80;
+const TRIES_MAX: usize = 25;
 
 /// Plays `script` from the beginning, before a proxy of its own; the first difference, and at which step.
 pub(crate) async fn replay(ground: &Ground, script: &[Step]) -> Option<(usize, String)> {

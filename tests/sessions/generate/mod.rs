@@ -311,12 +311,16 @@ impl Generator {
         let at = self.rng.random_range(0..count);
         let (&slot, statement) =
             self.clients[client].statements.iter().nth(at).expect("fewer than there are");
-        let (cursor, parameters) = (statement.cursor, statement.kinds.len());
+        let (cursor, kinds) = (statement.cursor, statement.kinds);
+        // What MariaDB says of a text that is no number depends on what the same statement was executed with before,
+        // which a statement that is prepared again on another connection cannot know.
+        let takes_text = |kind: &Kind| matches!(kind, Kind::Text | Kind::Any);
+        let texts: Vec<usize> = (0..kinds.len()).filter(|n| takes_text(&kinds[*n])).collect();
         match self.rng.random_range(0..100) {
             0..8 => Action::CloseStatement(slot),
             8..12 => Action::ResetStatement(slot),
-            12..20 if parameters > 0 && !self.is_bound(1 - client) => {
-                let parameter = self.rng.random_range(0..parameters) as u16;
+            12..20 if !texts.is_empty() && !self.is_bound(1 - client) => {
+                let parameter = texts[self.rng.random_range(0..texts.len())] as u16;
                 Action::LongData(slot, parameter, Bytes(vec![b'L'; self.rng.random_range(0..20)]))
             }
             20..70 if cursor => Action::Fetch(slot, self.rng.random_range(1..4)),
@@ -334,6 +338,15 @@ impl Generator {
         let mut values: Vec<Value> = kinds.iter().map(|kind| value(&mut self.rng, *kind)).collect();
         for parameter in long {
             values[usize::from(parameter)] = Value::LONG;
+        }
+        // What MySQL makes of other types than those that a parameter had first depends on all that the same statement
+        // was executed with before, which a statement that is prepared again on another connection cannot know.
+        if typed && self.flavor == Flavor::MySql {
+            for (value, kind) in values.iter_mut().zip(&bound) {
+                if value.kind != *kind && *value != Value::LONG && *kind != Value::NULL.kind {
+                    *value = Value { kind: *kind, bytes: None };
+                }
+            }
         }
         // Without types the values must be of those that were sent before.
         let same = typed
