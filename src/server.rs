@@ -18,7 +18,7 @@ use crate::admin::{self, AdminState, Controls, Lifecycle, Readiness, systemd};
 use crate::backend::pool::{Upkeep, WorkerId};
 use crate::config::{Config, ConfigError, ConfigFile, Poll};
 use crate::engine::accounts::Accounts;
-use crate::engine::{Engine, FactsCache, PinWatch, Shutdown, Station, Worker};
+use crate::engine::{Disagreements, Engine, FactsCache, KnownAnswers, PinWatch, Shutdown, Station, Worker};
 use crate::frontend::tls::Material;
 use crate::frontend::{BoundListener, ClientCounts, Frontend, Security, bind};
 use crate::protection::Observed;
@@ -320,6 +320,8 @@ fn frontend(
         metrics: engine.telemetry.worker(n),
         facts: FactsCache::new(rand::random()),
         station: Station::default(),
+        disagreements: Disagreements::default(),
+        answers: KnownAnswers::new(rand::random()),
     };
     Frontend {
         engine: Arc::clone(engine),

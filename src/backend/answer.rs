@@ -38,13 +38,25 @@ impl ResultSet {
     }
 }
 
+/// Status and warnings of an OK or EOF payload; an ERR becomes an error.
+fn expect_end(payload: &[u8]) -> Result<(StatusFlags, u16), BackendError> {
+    let status = expect_ok(payload)?;
+    let warnings = match payload {
+        [0xFE, rest @ ..] if rest.len() < 5 => crate::wire::parse_eof(payload)?.0,
+        _ => OkPacket::parse(payload)?.warnings,
+    };
+    Ok((status, warnings))
+}
+
+/// How an answer ended: status and warnings.
+pub(crate) type AnswerEnd = (StatusFlags, u16);
+
 /// Reads one result set, or the OK of a statement without one.
-pub(crate) async fn read_rows(stream: &mut PacketStream) -> Result<(ResultSet, StatusFlags), BackendError> {
+pub(crate) async fn read_rows(stream: &mut PacketStream) -> Result<(ResultSet, AnswerEnd), BackendError> {
     let mut answer = ResultSet::default();
     let first = stream.read_payload(ANSWER_BYTES_MAX).await?;
     if matches!(first.first(), Some(0x00 | 0xFF)) {
-        let status = expect_ok(&first)?;
-        return Ok((answer, status));
+        return Ok((answer, expect_end(&first)?));
     }
     let mut left = ANSWER_BYTES_MAX;
     for _ in 0..Reader::new(&first).lenenc()? {
@@ -53,8 +65,7 @@ pub(crate) async fn read_rows(stream: &mut PacketStream) -> Result<(ResultSet, S
     loop {
         let payload = read_within(stream, &mut left).await?;
         if matches!(payload.first(), Some(0xFE | 0xFF)) {
-            let status = expect_ok(&payload)?;
-            return Ok((answer, status));
+            return Ok((answer, expect_end(&payload)?));
         }
         answer.rows.push(payload);
     }

@@ -80,7 +80,7 @@ impl BackendConn {
             image: Arc::clone(&connected.facts.fresh),
             stream: connected.stream,
             deadline: Deadline::new(),
-            prepared: PreparedStatements::default(),
+            prepared: PreparedStatements::new(Arc::clone(&connected.facts.prepared)),
             facts: connected.facts,
             status: connected.status,
             insert_id: 0,
@@ -271,10 +271,15 @@ impl BackendConn {
 
     /// See [`BackendConn::ask`]; the answer as the server sent it.
     pub async fn ask_payloads(&mut self, sql: &str) -> Result<ResultSet, BackendError> {
+        Ok(self.ask_bytes(sql.as_bytes()).await?.0)
+    }
+
+    /// The same in the client's charset, and how many warnings there were.
+    pub async fn ask_bytes(&mut self, sql: &[u8]) -> Result<(ResultSet, u16), BackendError> {
         let before = self.condition;
         self.condition = Condition::Broken;
         self.stream.reset_sequence();
-        let command = query(sql.as_bytes(), self.capabilities);
+        let command = query(sql, self.capabilities);
         let limit = self.exchange_timeout;
         let stream = &mut self.stream;
         let answer = async {
@@ -282,9 +287,9 @@ impl BackendConn {
             read_rows(stream).await
         };
         let result = timeout(limit, answer).await.map_err(|_| BackendError::Timeout("an internal query"))?;
-        let (answer, status) = self.after(before, result)?;
+        let (answer, (status, warnings)) = self.after(before, result)?;
         self.status = status;
-        Ok(answer)
+        Ok((answer, warnings))
     }
 
     /// Back to the state that the server resets a session to, whatever it held; the schema stays, and so does what
@@ -327,16 +332,30 @@ impl BackendConn {
 
     /// Prepares `key.text` here. Not cancel-safe: a drop midway leaves the connection broken.
     pub async fn prepare(&mut self, key: &PreparedKey) -> Result<Arc<PrepareReply>, BackendError> {
+        self.prepared.make_room();
+        match self.try_prepare(key).await {
+            // Others have taken what this account leaves them, and more.
+            Err(BackendError::Server(packet))
+                if packet.code == TOO_MANY_PREPARED && self.prepared.give_up_half() =>
+            {
+                self.try_prepare(key).await
+            }
+            result => result,
+        }
+    }
+
+    async fn try_prepare(&mut self, key: &PreparedKey) -> Result<Arc<PrepareReply>, BackendError> {
         let before = self.condition;
         self.condition = Condition::Broken;
         self.stream.reset_sequence();
-        let mut command = Vec::with_capacity(key.text.len() + 1);
-        command.push(code::STMT_PREPARE);
-        command.extend_from_slice(&key.text);
+        // What is to be closed goes first: it makes room.
+        let mut bytes = self.closing_frames();
+        let next = frame(&mut bytes, 0, &[&[code::STMT_PREPARE], &key.text[..]].concat());
         let limit = self.exchange_timeout;
         let stream = &mut self.stream;
         let exchange = async {
-            stream.write_payload(&command).await?;
+            stream.write_all(&bytes).await?;
+            stream.sequence = next;
             read_prepared(stream).await
         };
         let result = timeout(limit, exchange).await.map_err(|_| BackendError::Timeout("a PREPARE"))?;
@@ -410,6 +429,9 @@ impl Pooled for BackendConn {
         }
     }
 }
+
+/// ER_MAX_PREPARED_STMT_COUNT_REACHED.
+const TOO_MANY_PREPARED: u16 = 1461;
 
 /// The payload of a COM_QUERY of our own. Where query attributes were agreed on, their number (none) and
 /// the number of sets of them (one) come first.

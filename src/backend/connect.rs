@@ -15,6 +15,7 @@ use crate::backend::facts::{Collation, Flavor, LOGIN_VARIABLES, ServerFacts};
 use crate::backend::image::SessionImage;
 use crate::backend::login::{LoggedIn, Login};
 use crate::backend::pool::{Connect, Profile, WorkerId};
+use crate::backend::prepared::PreparedAccount;
 use crate::backend::topology::Backend;
 use crate::config::Cluster;
 use crate::wire::{Capabilities, Socket, Transport};
@@ -130,6 +131,9 @@ impl Connector {
     }
 }
 
+/// `max_prepared_stmt_count` of a server that has not been asked.
+const PREPARED_MAX_DEFAULT: usize = 16_382;
+
 /// The capabilities that a profile stands for.
 fn capabilities_of(profile: Profile) -> Capabilities {
     let mut capabilities = Capabilities::NONE;
@@ -158,6 +162,8 @@ fn blank(logged_in: &LoggedIn, flavor: Flavor) -> ServerFacts {
         collation: logged_in.greeting.collation,
         packet_bytes_max: 0,
         extended_metadata: logged_in.greeting.capabilities.has(Capabilities::MARIADB_EXTENDED_METADATA),
+        bulk: logged_in.greeting.capabilities.has(Capabilities::MARIADB_BULK),
+        prepared: Arc::new(PreparedAccount::new(PREPARED_MAX_DEFAULT)),
     }
 }
 
@@ -165,7 +171,8 @@ fn blank(logged_in: &LoggedIn, flavor: Flavor) -> ServerFacts {
 async fn read_facts(conn: &mut BackendConn) -> Result<ServerFacts, BackendError> {
     let selected: Vec<String> = LOGIN_VARIABLES.iter().map(|name| format!("@@{name}")).collect();
     let selected = selected.join(", ");
-    let mut rows = conn.ask(&format!("SELECT {selected}, @@max_allowed_packet")).await?;
+    let mut rows =
+        conn.ask(&format!("SELECT {selected}, @@max_allowed_packet, @@max_prepared_stmt_count")).await?;
     let values = rows.pop().unwrap_or_default();
     let text = |value: Option<&Option<Vec<u8>>>| -> String {
         value
@@ -173,6 +180,8 @@ async fn read_facts(conn: &mut BackendConn) -> Result<ServerFacts, BackendError>
             .map(|text| String::from_utf8_lossy(text).into_owned())
             .unwrap_or_default()
     };
+    let prepared_max = text(values.get(LOGIN_VARIABLES.len() + 1)).parse().unwrap_or(PREPARED_MAX_DEFAULT);
+    conn.facts.prepared.allow(prepared_max);
     let packet_bytes_max = text(values.get(LOGIN_VARIABLES.len())).parse().unwrap_or(16 << 20);
     let fresh = Arc::new(ServerFacts::fresh_image(&values[..values.len().min(LOGIN_VARIABLES.len())]));
     let reset = match conn.facts.flavor {
@@ -200,5 +209,7 @@ async fn read_facts(conn: &mut BackendConn) -> Result<ServerFacts, BackendError>
         collation: conn.facts.collation,
         packet_bytes_max,
         extended_metadata: conn.facts.extended_metadata,
+        bulk: conn.facts.bulk,
+        prepared: Arc::clone(&conn.facts.prepared),
     })
 }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::backend::image::SessionImage;
+use crate::backend::image::{DESCRIBED, SessionImage};
+use crate::backend::prepared::PreparedAccount;
 
 /// Which server it is; where they differ, this decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,10 @@ pub struct ServerFacts {
     pub packet_bytes_max: u64,
     /// Whether its column definitions can name types that have none of their own, as MariaDB's JSON.
     pub extended_metadata: bool,
+    /// Whether it executes a statement for many rows of parameters at once (COM_STMT_BULK_EXECUTE of MariaDB).
+    pub bulk: bool,
+    /// Statements that are prepared there, for all connections of this process.
+    pub prepared: Arc<PreparedAccount>,
 }
 
 /// The variables that every image holds, because a login decides them.
@@ -70,6 +75,7 @@ impl ServerFacts {
                 ("character_set_client", found.charset.as_bytes()),
                 ("character_set_results", found.charset.as_bytes()),
                 ("collation_connection", found.name.as_bytes()),
+                (DESCRIBED, found.name.as_bytes()),
             ]),
             _ => image,
         }
@@ -78,7 +84,7 @@ impl ServerFacts {
     /// The image of a fresh session from the values of [`LOGIN_VARIABLES`], in their order.
     #[must_use]
     pub fn fresh_image(values: &[Option<Vec<u8>>]) -> SessionImage {
-        let variables: BTreeMap<Box<str>, Box<[u8]>> = LOGIN_VARIABLES
+        let mut variables: BTreeMap<Box<str>, Box<[u8]>> = LOGIN_VARIABLES
             .iter()
             .zip(values)
             .map(|(name, value)| {
@@ -92,6 +98,8 @@ impl ServerFacts {
                 ((*name).into(), value.into())
             })
             .collect();
+        let described = variables.get("collation_connection").cloned();
+        variables.extend(described.map(|collation| (DESCRIBED.into(), collation)));
         SessionImage::new(None, variables)
     }
 }

@@ -24,7 +24,8 @@ pub struct SessionImage {
 }
 
 /// Variables that decide what a text means.
-const MEANING: [&str; 7] = [
+const MEANING: [&str; 8] = [
+    DESCRIBED,
     "character_set_client",
     "character_set_collations",
     "character_set_results",
@@ -191,46 +192,37 @@ impl SessionImage {
         Transition::Commands(commands)
     }
 
-    /// Charset and collation, if one `SET NAMES` can say them. It says more than the variables do: results are
-    /// described by this collation, as they are after a login that named it, where `character_set_results` alone
-    /// means the charset's default one.
-    fn names(&self) -> Option<(&[u8], &[u8])> {
-        let charset = self.variable("character_set_client")?;
-        let collation = self.variable("collation_connection")?;
-        let same = |name| self.variable(name).is_none_or(|other| other == charset);
-        let of_charset =
-            collation.strip_prefix(charset).is_some_and(|rest| rest.is_empty() || rest[0] == b'_');
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        let known = self.variables.contains_key("character_set_results")
-            && same("character_set_results")
-            && same("character_set_connection")
-            && of_charset
-            && collation.iter().all(plain);
-        known.then_some((charset, collation))
-    }
-
     /// One `SET` for every variable that differs; `None` if none does.
     fn set_statement(&self, from: &Self) -> Option<Vec<u8>> {
         let mut command = vec![code::QUERY];
         command.extend_from_slice(b"SET ");
         let start = command.len();
-        let names = self.names();
-        if names.is_some() && names != from.names() {
-            let (charset, collation) = names.unwrap_or_default();
+        let names =
+            self.names().filter(|_| NAMED.iter().any(|name| self.variable(name) != from.variable(name)));
+        // What is there once the charset has been named.
+        let mut there = from.clone();
+        if let Some((charset, collation)) = names {
             command.extend_from_slice(b"NAMES '");
             command.extend_from_slice(charset);
             command.extend_from_slice(b"' COLLATE '");
             command.extend_from_slice(collation);
             command.extend_from_slice(b"',");
+            for (name, value) in [CLIENT, CONNECTION, RESULTS].map(|name| (name, charset)) {
+                if name != CONNECTION || self.variables.contains_key(CONNECTION) {
+                    there.variables.insert(name.into(), value.into());
+                }
+            }
+            there.variables.insert(COLLATION.into(), collation.into());
+        } else if self.described(from) {
+            there.variables.remove(RESULTS);
         }
-        let said = |name: &str| names.is_some() && NAMES.contains(&name);
-        for (name, value) in &self.variables {
-            if !said(name) && from.variables.get(name) != Some(value) {
+        for (name, value) in self.variables.iter().filter(|(name, _)| &***name != DESCRIBED) {
+            if there.variables.get(name) != Some(value) {
                 assign(name, Some(value), &mut command);
             }
         }
-        for name in from.variables.keys() {
-            if !said(name) && !self.variables.contains_key(name) {
+        for name in there.variables.keys().filter(|name| &***name != DESCRIBED) {
+            if !self.variables.contains_key(name) {
                 assign(name, None, &mut command);
             }
         }
@@ -240,15 +232,41 @@ impl SessionImage {
             command
         })
     }
+
+    /// Whether results are described by another collation than those of `from`.
+    fn described(&self, from: &Self) -> bool {
+        self.variable(DESCRIBED).unwrap_or_default() != from.variable(DESCRIBED).unwrap_or_default()
+    }
+
+    /// The charset of results and the collation that describes them, if a `SET NAMES` has to say them: no variable
+    /// shows that collation, which is that of the login or of the last `SET NAMES`.
+    fn names(&self) -> Option<(&[u8], &[u8])> {
+        let collation = self.variable(DESCRIBED)?;
+        let charset = self.variable(RESULTS)?;
+        let of_charset =
+            collation.strip_prefix(charset).is_some_and(|rest| rest.is_empty() || rest[0] == b'_');
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let complete = self.variables.contains_key(CLIENT) && self.variables.contains_key(COLLATION);
+        (complete && of_charset && !charset.is_empty() && collation.iter().all(plain))
+            .then_some((charset, collation))
+    }
 }
+
+/// What stands among the variables for the collation that describes results; empty or missing where it is the default
+/// one of their charset. No server has such a variable.
+pub const DESCRIBED: &str = "!results";
+
+const CLIENT: &str = "character_set_client";
+const CONNECTION: &str = "character_set_connection";
+const RESULTS: &str = "character_set_results";
+const COLLATION: &str = "collation_connection";
+
+/// What `SET NAMES … COLLATE …` sets.
+const NAMED: [&str; 4] = [CLIENT, RESULTS, COLLATION, DESCRIBED];
 
 fn is_user(name: &str) -> bool {
     name.starts_with('@')
 }
-
-/// What `SET NAMES … COLLATE …` sets.
-const NAMES: [&str; 4] =
-    ["character_set_client", "character_set_connection", "character_set_results", "collation_connection"];
 
 /// Appends `@@SESSION.name=value,`.
 fn assign(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
@@ -329,21 +347,35 @@ mod tests {
     }
 
     #[test]
-    fn a_charset_is_set_with_its_collation_where_one_name_says_all() {
+    fn a_charset_is_set_with_the_collation_that_describes_results() {
         let utf8 = [
+            ("!results", "utf8mb4_general_ci"),
             ("character_set_client", "utf8mb4"),
             ("character_set_results", "utf8mb4"),
             ("collation_connection", "utf8mb4_general_ci"),
         ];
         let login = image(None, &utf8);
-        let other = image(None, &[utf8[0], utf8[1], ("collation_connection", "utf8mb4_bin"), ("x", "1")]);
+        let with = |changed: &[(&str, &str)]| {
+            let changed = changed.iter().map(|(name, value)| (*name, value.as_bytes()));
+            Arc::new(login.with_variables(changed))
+        };
+        let bin = [("!results", "utf8mb4_bin"), ("collation_connection", "utf8mb4_bin"), ("x", "1")];
+        let other = with(&bin);
         check(&login, &other, &["\x03SET NAMES 'utf8mb4' COLLATE 'utf8mb4_bin',@@SESSION.x=1"]);
         check(&other, &login, &["\x03SET NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci',@@SESSION.x=DEFAULT"]);
-        let null = image(None, &[utf8[0], ("character_set_results", ""), utf8[2]]);
+        let null = with(&[("!results", ""), ("character_set_results", "")]);
         check(&login, &null, &["\x03SET @@SESSION.character_set_results=NULL"]);
         check(&null, &login, &["\x03SET NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'"]);
-        let foreign = image(None, &[utf8[0], utf8[1], ("collation_connection", "latin1_bin")]);
-        check(&login, &foreign, &["\x03SET @@SESSION.collation_connection='latin1_bin'"]);
+        let collated = with(&[("collation_connection", "utf8mb4_bin")]);
+        let named = "\x03SET NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci',";
+        check(&login, &collated, &[&format!("{named}@@SESSION.collation_connection='utf8mb4_bin'")]);
+        let default = with(&[("!results", "")]);
+        check(&login, &default, &["\x03SET @@SESSION.character_set_results='utf8mb4'"]);
+        check(
+            &with(&bin[..2]),
+            &collated,
+            &[&format!("{named}@@SESSION.collation_connection='utf8mb4_bin'")],
+        );
     }
 
     #[test]

@@ -38,7 +38,8 @@ const WANTED: Capabilities = NEEDED
     .and_also(Capabilities::MULTI_RESULTS)
     .and_also(Capabilities::PS_MULTI_RESULTS)
     .and_also(Capabilities::PLUGIN_AUTH_LENENC)
-    .and_also(Capabilities::CONNECT_ATTRS);
+    .and_also(Capabilities::CONNECT_ATTRS)
+    .and_also(Capabilities::MARIADB_BULK);
 
 /// The secret of a server identity. That of a declared user never changes; that of a server's own account does
 /// when the account gets another password, while its pool goes on.

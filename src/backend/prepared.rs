@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use foldhash::fast::FixedState;
+use tokio::time::Instant;
 
 /// What COM_STMT_PREPARE told.
 #[derive(Clone, Debug)]
@@ -36,20 +38,64 @@ pub struct PreparedKey {
     pub copy: u32,
 }
 
+/// When a server told something: how many changes of definitions had passed by then, and the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Changes that had ended.
+    pub changes: u64,
+    /// The time.
+    pub at: Instant,
+}
+
 /// A statement as the server knows it.
 #[derive(Clone, Debug)]
 pub struct ServerStatement {
     /// What the PREPARE told: the server's id, parameters, columns.
     pub reply: Arc<PrepareReply>,
+    /// When it told that; `None`: it is not to be told again.
+    pub told: Option<Told>,
     /// Parameter types of the last execution on this connection: a later one that sends no types gets
     /// these.
     pub types: Option<Arc<[u8]>>,
     used: u64,
 }
 
+/// Prepared statements of all connections to one server, against what the server allows.
+#[derive(Debug)]
+pub struct PreparedAccount {
+    open: AtomicUsize,
+    max: AtomicUsize,
+}
+
+impl PreparedAccount {
+    /// An empty account with a server that allows `server_max` for everybody together.
+    #[must_use]
+    pub fn new(server_max: usize) -> Self {
+        let account = Self { open: AtomicUsize::new(0), max: AtomicUsize::new(0) };
+        account.allow(server_max);
+        account
+    }
+
+    /// The server allows `server_max` (`max_prepared_stmt_count`): a quarter is left to others.
+    pub fn allow(&self, server_max: usize) {
+        self.max.store(server_max - server_max / 4, Ordering::Relaxed);
+    }
+
+    /// Statements that are open on the server.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn is_full(&self) -> bool {
+        self.open() >= self.max.load(Ordering::Relaxed)
+    }
+}
+
 /// Prepared statements of one server connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PreparedStatements {
+    account: Arc<PreparedAccount>,
     statements: HashMap<PreparedKey, ServerStatement, FixedState>,
     clock: u64,
     /// Ids to be closed with the next command.
@@ -60,7 +106,46 @@ pub struct PreparedStatements {
 /// `max_prepared_stmt_count` is 16,382 per server by default.
 const STATEMENTS_MAX: usize = 256;
 
+impl Drop for PreparedStatements {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 impl PreparedStatements {
+    /// None yet; they will be entered in `account`.
+    #[must_use]
+    pub fn new(account: Arc<PreparedAccount>) -> Self {
+        Self { account, statements: HashMap::default(), clock: 0, closing: Vec::new() }
+    }
+
+    /// Makes room for one more, here and in the account, as far as giving up this connection's own goes.
+    pub fn make_room(&mut self) {
+        while self.statements.len() >= STATEMENTS_MAX || self.account.is_full() {
+            if !self.give_up_oldest() {
+                return;
+            }
+        }
+    }
+
+    /// Gives up half of them, the least recently used first; false if there are none. For a server that allows no more.
+    pub fn give_up_half(&mut self) -> bool {
+        let count = self.statements.len().div_ceil(2);
+        (0..count).filter(|_| self.give_up_oldest()).count() > 0
+    }
+
+    fn give_up_oldest(&mut self) -> bool {
+        let oldest = self.statements.iter().min_by_key(|(_, statement)| statement.used);
+        let Some(key) = oldest.map(|(key, _)| key.clone()) else { return false };
+        self.remove(&key);
+        true
+    }
+
+    fn close_later(&mut self, id: u32) {
+        self.account.open.fetch_sub(1, Ordering::Relaxed);
+        self.closing.push(id);
+    }
+
     /// The statement, if it is prepared here.
     pub fn find(&mut self, key: &PreparedKey) -> Option<&mut ServerStatement> {
         self.clock += 1;
@@ -78,28 +163,26 @@ impl PreparedStatements {
     /// The statement that is known as `former` is from now on known as `key`.
     pub fn become_own(&mut self, former: &PreparedKey, key: &PreparedKey) -> Option<&mut ServerStatement> {
         let statement = self.statements.remove(former)?;
+        if let Some(replaced) = self.statements.remove(key) {
+            self.close_later(replaced.reply.id);
+        }
         Some(self.statements.entry(key.clone()).or_insert(statement))
     }
 
     /// Remembers a statement that was just prepared.
     pub fn insert(&mut self, key: PreparedKey, reply: Arc<PrepareReply>) {
-        if self.statements.len() >= STATEMENTS_MAX {
-            let oldest = self.statements.iter().min_by_key(|(_, statement)| statement.used);
-            if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-                self.remove(&key);
-            }
-        }
+        self.account.open.fetch_add(1, Ordering::Relaxed);
         self.clock += 1;
-        let statement = ServerStatement { reply, types: None, used: self.clock };
+        let statement = ServerStatement { reply, told: None, types: None, used: self.clock };
         if let Some(replaced) = self.statements.insert(key, statement) {
-            self.closing.push(replaced.reply.id);
+            self.close_later(replaced.reply.id);
         }
     }
 
     /// Forgets a statement; it is closed on the server with the next command.
     pub fn remove(&mut self, key: &PreparedKey) {
         if let Some(statement) = self.statements.remove(key) {
-            self.closing.push(statement.reply.id);
+            self.close_later(statement.reply.id);
         }
     }
 
@@ -116,6 +199,7 @@ impl PreparedStatements {
 
     /// The server has dropped them all (reset, new login).
     pub fn clear(&mut self) {
+        self.account.open.fetch_sub(self.statements.len(), Ordering::Relaxed);
         self.statements.clear();
         self.closing.clear();
     }
@@ -137,14 +221,40 @@ mod tests {
             let definitions = Arc::from([]);
             Arc::new(PrepareReply { id, parameters: 0, columns: 0, warnings: 0, definitions })
         };
-        let mut prepared = PreparedStatements::default();
+        let account = Arc::new(PreparedAccount::new(16_382));
+        let mut prepared = PreparedStatements::new(Arc::clone(&account));
         for n in 0..STATEMENTS_MAX {
+            prepared.make_room();
             prepared.insert(key(n), reply(n as u32));
         }
         assert!(prepared.find(&key(0)).is_some());
+        prepared.make_room();
         prepared.insert(key(9999), reply(9999));
         assert_eq!(prepared.take_closing(), [1]);
         assert!(prepared.find(&key(1)).is_none());
         assert!(prepared.find(&key(0)).is_some());
+        assert_eq!(account.open(), STATEMENTS_MAX);
+        assert!(prepared.give_up_half());
+        assert_eq!((prepared.take_closing().len(), account.open()), (STATEMENTS_MAX / 2, STATEMENTS_MAX / 2));
+        drop(prepared);
+        assert_eq!(account.open(), 0);
+    }
+
+    #[test]
+    fn all_connections_together_keep_to_the_account() {
+        let account = Arc::new(PreparedAccount::new(8));
+        let definitions = Arc::from([]);
+        let reply = Arc::new(PrepareReply { id: 1, parameters: 0, columns: 0, warnings: 0, definitions });
+        let key = |n: u8| PreparedKey { text: Arc::from([n]), image: 1, types: Arc::default(), copy: 0 };
+        let mut connections = [(); 3].map(|()| PreparedStatements::new(Arc::clone(&account)));
+        for n in 0..9 {
+            let prepared = &mut connections[usize::from(n) % 3];
+            prepared.make_room();
+            prepared.insert(key(n), Arc::clone(&reply));
+        }
+        assert_eq!(account.open(), 6);
+        // One that is replaced counts no more.
+        connections[0].insert(key(6), reply);
+        assert_eq!(account.open(), 6);
     }
 }

@@ -34,6 +34,8 @@ pub struct Client {
     pub(crate) owed: OwedChanges,
     /// How long it may be silent with a transaction open, if that is less than at other times.
     pub idle_transaction_max: Option<Duration>,
+    /// It has settings of its own for what is tracked, and is told everything that the server tells.
+    pub(crate) tracks_itself: bool,
     deadline: Deadline,
 }
 
@@ -101,6 +103,7 @@ impl Client {
             tail: None,
             owed: OwedChanges::default(),
             idle_transaction_max: None,
+            tracks_itself: false,
             deadline: Deadline::new(),
         }
     }

@@ -138,7 +138,8 @@ impl Session {
         let image = std::sync::Arc::new(self.state.image.with_multi_statements(on));
         if !self.is_bound() {
             self.state.become_image(image);
-            return Ok(self.client.send_eof(self.state.warnings, self.state.status).await?);
+            let OkPacket { warnings, status, .. } = self.ok();
+            return Ok(self.client.send_eof(warnings, status).await?);
         }
         let command = [&[code::SET_OPTION][..], &option.to_le_bytes()].concat();
         let outcome = self.ask_server(&command, ReplyKind::Status).await?;
@@ -195,11 +196,24 @@ impl Session {
         self.acquire(Instant::now()).await?;
         let (reply_timeout, renaming) = (self.reply_timeout(), self.renaming());
         let lease = self.lease.as_mut().expect("acquired just before");
-        let (infile, cursor, call, shared, results_min) = (false, false, false, false, 1);
+        let (infile, cursor, call, prepares_again, shared, results_min) =
+            (false, false, false, false, false, 1);
         let moves = command.first() == Some(&code::INIT_DB);
         let bounds = Bounds::default();
-        let how =
-            Relay { kind, infile, moves, cursor, call, results_min, reply_timeout, shared, renaming, bounds };
+        let how = Relay {
+            kind,
+            infile,
+            moves,
+            cursor,
+            call,
+            results_min,
+            reply_timeout,
+            columns: None,
+            prepares_again,
+            shared,
+            renaming,
+            bounds,
+        };
         lease.begin();
         let client = &mut self.client;
         let result = async {

@@ -3,20 +3,28 @@
 use crate::backend::{BackendError, ResultSet};
 use crate::engine::error::EngineError;
 use crate::engine::session::Session;
+use crate::error::SqlError;
 use crate::sql::{Kind, ShownDiagnostics, Statement, shown_diagnostics};
 use crate::telemetry::PinReason;
 use crate::wire::{Capabilities, OkPacket, Reader, StatusFlags, Writer, encode_eof, frame};
 
-/// What SHOW WARNINGS told.
+/// What SHOW WARNINGS told, or would tell.
 #[derive(Debug)]
-pub(crate) struct Diagnostics {
-    conditions: ResultSet,
+pub(crate) enum Diagnostics {
+    /// As the server told it.
+    Shown(ResultSet),
+    /// An error that the client was told from here: its number and text.
+    Raised(u64, Box<[u8]>),
 }
 
 impl Diagnostics {
     /// The only condition, if it is an error: its number and text.
     fn only_error(&self) -> Option<(u64, &[u8])> {
-        let [row] = &*self.conditions.rows else { return None };
+        let conditions = match self {
+            Self::Shown(conditions) => conditions,
+            Self::Raised(code, message) => return Some((*code, message)),
+        };
+        let [row] = &*conditions.rows else { return None };
         let mut reader = Reader::new(row);
         let level = reader.lenenc_bytes().ok()?;
         let code = reader.lenenc_bytes().ok()?;
@@ -37,17 +45,20 @@ impl Session {
         statement: &Statement,
         text: &[u8],
     ) -> Result<bool, EngineError> {
-        let Some(kept) = self.diagnostics.as_ref() else {
+        let Some(kept) = self.diagnostics.as_deref() else {
             // None on this side, none on any idle connection's after a clean statement: only one that holds
             // the diagnostics of somebody else's statement would answer wrongly.
             self.clear_diagnostics().await?;
             return Ok(false);
         };
-        if statement.kind == Kind::GetDiagnostics {
-            return self.raise_again().await.map(|()| false);
-        }
+        let conditions = match kept {
+            Diagnostics::Shown(conditions) if statement.kind != Kind::GetDiagnostics => conditions,
+            Diagnostics::Shown(_) | Diagnostics::Raised(..) => {
+                return self.raise_again().await.map(|()| false);
+            }
+        };
         let Some(shown) = shown_diagnostics(text, self.state.mode) else { return Err(unknown_form()) };
-        let result = if shown.counted { self.count_of(shown) } else { chosen(&kept.conditions, shown) };
+        let result = if shown.counted { self.count_of(shown) } else { chosen(conditions, shown) };
         let bytes = self.frame_rows(&result);
         self.client.send(&bytes).await?;
         Ok(true)
@@ -114,13 +125,26 @@ impl Session {
         Ok(())
     }
 
+    /// The client is told an error from here: what it can ask about it afterwards.
+    pub fn note_refusal(&mut self, error: &SqlError) {
+        (self.state.warnings, self.state.errors, self.state.row_count) = (1, 1, -1);
+        self.state.error_state = error.state.as_bytes().try_into().ok();
+        let message = error.message.as_bytes().into();
+        self.diagnostics = Some(Box::new(Diagnostics::Raised(u64::from(error.code), message)));
+        self.witness.last_statement = false;
+        if self.pins.has(PinReason::Warnings) {
+            self.pins.end(PinReason::Warnings);
+            self.mark_and_release();
+        }
+    }
+
     /// Keeps what SHOW WARNINGS tells of the last statement.
     pub(crate) fn keep_diagnostics(&mut self, conditions: ResultSet) {
         let errors = conditions.rows.iter().filter(|row| is_error(row)).count();
         self.state.errors = u16::try_from(errors).unwrap_or(u16::MAX);
         let shown = u16::try_from(conditions.rows.len()).unwrap_or(u16::MAX);
         self.state.warnings = self.state.warnings.max(shown);
-        self.diagnostics = Some(Box::new(Diagnostics { conditions }));
+        self.diagnostics = Some(Box::new(Diagnostics::Shown(conditions)));
     }
 
     /// Fetches what SHOW WARNINGS would say, so that the connection can go to somebody else.

@@ -6,10 +6,11 @@ use crate::backend::Flavor;
 use crate::engine::cut::Bounds;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
+use crate::engine::outcome::Outcome;
+use crate::engine::parameters::BULK_HEAD_BYTES;
 use crate::engine::prepared::unknown_statement;
 use crate::engine::recall::too_late;
-use crate::engine::relay::RelayError;
-use crate::engine::relay::{Relay, relay};
+use crate::engine::relay::{Relay, RelayError, relay};
 use crate::engine::session::Session;
 use crate::engine::sharded::{Routed, unroutable};
 use crate::engine::statement::{Sending, WHOLE_MAX, is_whole};
@@ -17,7 +18,9 @@ use crate::engine::streaming::{stream_command, write_command};
 use crate::error::ProxyError;
 use crate::sql::Effects;
 use crate::telemetry::{CommandKind, StatementContext};
-use crate::wire::{Command, HEADER_BYTES, Header, ReplyKind, StatusFlags, StreamError, frame};
+use crate::wire::{
+    Capabilities, Command, HEADER_BYTES, Header, ReplyKind, StatusFlags, StreamError, code, frame,
+};
 
 /// Cursor type bits of an execution's flags.
 const CURSOR_TYPES: u8 = 0x07;
@@ -25,13 +28,26 @@ const CURSOR_TYPES: u8 = 0x07;
 /// One COM_STMT_EXECUTE.
 struct Execution {
     id: u32,
+    /// For many rows of parameters at once.
+    bulk: bool,
     cursor: bool,
     facts: Arc<Facts>,
     text: Arc<[u8]>,
 }
 
+/// What a server says to a client that did not tell of its bulk executions.
+fn no_bulk(flavor: Flavor) -> EngineError {
+    match flavor {
+        Flavor::MySql => EngineError::refused(1047, "08S01", "Unknown command"),
+        Flavor::MariaDb => {
+            let message = "This command is not supported in the prepared statement protocol yet";
+            EngineError::refused(1295, "HY000", message)
+        }
+    }
+}
+
 impl Session {
-    /// COM_STMT_EXECUTE. The header has been read, the payload may still be on its way.
+    /// COM_STMT_EXECUTE, and MariaDB's COM_STMT_BULK_EXECUTE. The header has been read, the payload may still be on its way.
     pub async fn execute(&mut self, header: Header) -> Result<(), EngineError> {
         let head = (HEADER_BYTES + header.length).min(HEADER_BYTES + WHOLE_MAX);
         self.client.need(head).await?;
@@ -54,8 +70,18 @@ impl Session {
     fn find_execution(&mut self, header: Header) -> Result<Execution, EngineError> {
         let payload = &self.client.stream.input.filled()[HEADER_BYTES..];
         let payload = &payload[..payload.len().min(header.length)];
-        let Ok(Command::StmtExecute { statement: id, flags, .. }) = Command::parse(payload) else {
-            return Err(EngineError::refused(1835, "HY000", "Malformed communication packet."));
+        let bulk = payload.first() == Some(&code::STMT_BULK_EXECUTE);
+        if bulk && !self.client.capabilities.has(Capabilities::MARIADB_BULK) {
+            return Err(no_bulk(self.flavor()));
+        }
+        let malformed = || EngineError::refused(1835, "HY000", "Malformed communication packet.");
+        let (id, flags) = match Command::parse(payload) {
+            Ok(Command::StmtExecute { statement, flags, .. }) => (statement, flags),
+            Ok(Command::Unknown(_)) if bulk && payload.len() >= BULK_HEAD_BYTES => {
+                let id = payload[1..5].try_into().map_err(|_| malformed())?;
+                (u32::from_le_bytes(id), 0)
+            }
+            _ => return Err(malformed()),
         };
         let id = self.meant(id);
         let elsewhere = self.is_prepared_elsewhere(id);
@@ -70,6 +96,7 @@ impl Session {
         }
         Ok(Execution {
             id,
+            bulk,
             cursor: flags & CURSOR_TYPES != 0,
             facts: Arc::clone(&prepared.facts),
             text: Arc::clone(&prepared.key.text),
@@ -82,14 +109,23 @@ impl Session {
         header: Header,
         context: &mut StatementContext<'_>,
     ) -> Result<(), EngineError> {
-        let Execution { id, cursor, facts, text } = execution;
+        let Execution { id, bulk, cursor, facts, text } = execution;
         context.digest(facts.row);
         let statement = &facts.statement;
+        let _changing = self.engine.definitions.change(statement);
+        if self.place.is_some() && bulk {
+            self.skip_command(header).await?;
+            return Err(unroutable("an execution for many rows of parameters"));
+        }
         if self.place.is_some()
             && Box::pin(self.route_execution(id, &facts, header, context)).await? == Routed::Done
         {
             return Ok(());
         }
+        let (long_data, columns) = match self.statement(id) {
+            Some(statement) => (statement.long_data, Some(statement.columns).filter(|columns| *columns > 0)),
+            None => (false, None),
+        };
         let relay = Relay {
             kind: ReplyKind::Results,
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
@@ -98,6 +134,8 @@ impl Session {
             call: statement.effects.contains(Effects::CALLS_PROCEDURE),
             results_min: 1,
             reply_timeout: self.reply_timeout(),
+            columns,
+            prepares_again: !long_data,
             shared: false,
             renaming: self.renaming(),
             bounds: Bounds::default(),
@@ -110,9 +148,28 @@ impl Session {
         if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
         }
-        self.executed(id, outcome.status);
+        if self.client.tracks_itself {
+            Box::pin(self.follow_schema(statement)).await.map_err(too_late)?;
+        }
+        self.executed(id, &outcome);
         self.settle(statement, &text, &outcome);
         self.part().await
+    }
+
+    /// The server could not execute what it has prepared any more: it is prepared again, once.
+    pub(crate) async fn execute_anew(
+        &mut self,
+        sending: &Sending<'_>,
+        context: &mut StatementContext<'_>,
+    ) -> Result<Outcome, EngineError> {
+        let prepared = sending.prepared.and_then(|id| self.statement(id));
+        let key = prepared.map(|prepared| prepared.server_key().clone());
+        if let (Some(key), Some(lease)) = (key, self.lease.as_mut()) {
+            lease.prepared.remove(&key);
+        }
+        let mut again = sending.clone();
+        again.relay.prepares_again = false;
+        self.send_with_retry(&again, true, context).await
     }
 
     /// Drops the command at the front of the input, so that the next one can be read.
@@ -230,6 +287,8 @@ impl Session {
             call: false,
             results_min: 1,
             reply_timeout,
+            columns: None,
+            prepares_again: false,
             shared: false,
             renaming,
             bounds: Bounds::default(),

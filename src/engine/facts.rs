@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use parking_lot::Mutex;
 
 use crate::engine::combine::Pace;
+use crate::engine::known_answers::may_be_known;
 use crate::engine::sharded::Recipes;
 use crate::protection::Marks;
 use crate::sql::{Fingerprint, LexMode, Shape, Statement, analyze, fingerprint_keyed, shape};
@@ -27,6 +28,8 @@ pub struct Facts {
     pub(crate) pace: Pace,
     /// Where they go in a logical database.
     pub(crate) recipes: Recipes,
+    /// It may be what drivers ask when they connect; that depends on literals, too.
+    pub(crate) connect_question: bool,
 }
 
 /// Digests kept per worker. Beyond it the cache starts anew: whoever sends that many different digests
@@ -77,5 +80,6 @@ fn learn(text: &[u8], mode: LexMode, metrics: &WorkerMetrics) -> Facts {
     let row = metrics.digests.row(statement.digest.hash, &statement.digest.text);
     let (shape, marks) = (shape(text, mode), Marks::default());
     let (pace, recipes) = (Pace::default(), Recipes::default());
-    Facts { statement, shape, marks, row, pace, recipes }
+    let connect_question = may_be_known(&statement, text, mode);
+    Facts { statement, shape, marks, row, pace, recipes, connect_question }
 }

@@ -107,6 +107,11 @@ impl Session {
     }
 }
 
+/// Effects with which a statement may have to be answered here, not by a server.
+pub(crate) fn needs_care(effects: Effects) -> bool {
+    effects.intersects(Effects::KILL | Effects::DIAGNOSTICS | Effects::LOAD_LOCAL)
+}
+
 /// Whether an expression is `CONNECTION_ID()`.
 fn is_own_id(expression: &[u8]) -> bool {
     let words = expression.iter().filter(|byte| !byte.is_ascii_whitespace()).copied();

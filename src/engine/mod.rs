@@ -1,6 +1,7 @@
 //! One statement's life: snapshot, facts, lease, exchange, reply; and the session's state across them.
 
 pub mod accounts;
+mod address;
 mod admission;
 mod changes;
 mod client;
@@ -8,7 +9,9 @@ mod combine;
 mod commands;
 mod confirm;
 mod cut;
+mod definitions;
 mod diagnostics;
+mod disagreement;
 mod error;
 mod execute;
 mod facts;
@@ -16,6 +19,7 @@ mod held;
 mod ignore_space;
 mod interruption;
 mod kill;
+mod known_answers;
 mod local;
 mod offer;
 mod outcome;
@@ -41,8 +45,10 @@ mod values;
 pub use crate::backend::SessionImage;
 pub use client::{Client, ClientError};
 pub use combine::Station;
+pub use disagreement::Disagreements;
 pub use error::{EngineError, pool_refusal};
 pub use facts::FactsCache;
+pub use known_answers::KnownAnswers;
 pub use offer::{Offered, offer};
 pub use parameters::{ParameterLayout, skip_value};
 pub use pin_watch::PinWatch;

@@ -63,6 +63,9 @@ pub fn offer(topology: &Topology, tls: bool) -> Offered {
         capabilities = capabilities.without(Capabilities::CLIENT_MYSQL);
         capabilities |= Capabilities::MARIADB_EXTENDED_METADATA;
     }
+    if all_known && !facts.is_empty() && facts.iter().all(|facts| facts.bulk) {
+        capabilities = capabilities.without(Capabilities::CLIENT_MYSQL) | Capabilities::MARIADB_BULK;
+    }
     match facts.iter().min_by_key(|facts| numbers(&facts.version)) {
         Some(facts) => Offered { version: facts.version.clone(), capabilities, collation: facts.collation },
         None => Offered { version: VERSION_UNKNOWN.to_owned(), capabilities, collation: COLLATION_UNKNOWN },

@@ -23,8 +23,12 @@ pub struct Outcome {
     pub results: u32,
     /// Bytes passed on.
     pub bytes: u64,
+    /// Columns of the last result that had some.
+    pub columns: u64,
     /// The reply was read and not passed on: the statement has to be sent again.
     pub withheld: bool,
+    /// It was withheld because the server wants the statement prepared again.
+    pub stale: bool,
     /// From the command sent to the first byte of the reply, if that was asked for.
     pub took: Option<Duration>,
     /// The error that ended the reply.

@@ -54,6 +54,35 @@ impl ParameterLayout {
     }
 }
 
+/// Bytes of a COM_STMT_BULK_EXECUTE before its types or rows: the command, the statement's id, flags.
+pub(crate) const BULK_HEAD_BYTES: usize = 7;
+
+/// Types of the parameters stand before the rows.
+const BULK_SENDS_TYPES: u8 = 0x80;
+
+/// Where the types are in the payload of a COM_STMT_BULK_EXECUTE of a statement with so many parameters; `None` if they
+/// are those of the execution before. Source: MariaDB "COM_STMT_BULK_EXECUTE".
+pub(crate) fn bulk_types(payload: &[u8], declared: u16) -> Result<Option<std::ops::Range<usize>>, Malformed> {
+    let flags = payload.get(5).ok_or(Malformed("bulk execution without flags"))?;
+    if flags & BULK_SENDS_TYPES == 0 {
+        return Ok(None);
+    }
+    let end = BULK_HEAD_BYTES + 2 * usize::from(declared);
+    if payload.len() < end {
+        Err(Malformed("bulk execution without its types"))
+    } else {
+        Ok(Some(BULK_HEAD_BYTES..end))
+    }
+}
+
+/// A COM_STMT_BULK_EXECUTE with its types.
+pub(crate) fn with_bulk_types(payload: &[u8], types: &[u8]) -> Vec<u8> {
+    let (head, rows) = payload.split_at(payload.len().min(BULK_HEAD_BYTES));
+    let mut whole = [head, types, rows].concat();
+    whole[5] |= BULK_SENDS_TYPES;
+    whole
+}
+
 /// Steps over one binary value. Source: MySQL "Binary Protocol Value".
 pub fn skip_value(reader: &mut Reader<'_>, kind: u8) -> Result<(), Malformed> {
     let fixed = match kind {

@@ -19,10 +19,22 @@ impl Session {
         self.pins = Pins::default();
         self.owed = Owed::default();
         self.held = Held::default();
+        self.client.tracks_itself = false;
         self.show_pins(None);
         self.witness = Witness::default();
         if let Some(statements) = self.statements.as_mut() {
             statements.unbind();
+        }
+    }
+
+    /// After a failure that left the connection in a known state it is kept or given back; otherwise it
+    /// is closed.
+    pub(crate) fn keep_if_known(&mut self) {
+        let known = |condition| matches!(condition, Condition::Ready | Condition::Dirty);
+        if self.lease.as_ref().is_some_and(|lease| known(lease.condition())) {
+            self.mark_and_release();
+        } else {
+            self.drop_lease();
         }
     }
 
@@ -48,6 +60,7 @@ impl Session {
         self.pins = Pins::default();
         self.owed = Owed::default();
         self.held = Held::default();
+        self.client.tracks_itself = false;
         self.show_pins(None);
         if let Some(statements) = self.statements.as_mut() {
             statements.unbind();

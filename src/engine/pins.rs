@@ -25,7 +25,7 @@ const PASSING: [PinReason; 6] = [
 const LASTING: [(Effects, PinReason); 11] = [
     (Effects::CREATES_TEMPORARY_TABLE, PinReason::TemporaryTable),
     (Effects::LOCKS_TABLES, PinReason::TableLock),
-    (Effects::FLUSH_WITH_READ_LOCK, PinReason::TableLock),
+    (Effects::FLUSH_WITH_READ_LOCK, PinReason::ReadLock),
     (Effects::LOCKS_INSTANCE, PinReason::InstanceLock),
     (Effects::GET_LOCK, PinReason::NamedLock),
     (Effects::HANDLER_OPEN, PinReason::Handler),
@@ -126,6 +126,11 @@ impl Pins {
         // Ends come first: where a text holds both an end and a beginning, the beginning counts.
         if effects.contains(Effects::UNLOCKS_TABLES) {
             self.end(PinReason::TableLock);
+            self.end(PinReason::ReadLock);
+        }
+        // The beginning of a transaction gives the locks of LOCK TABLES up, not that of FLUSH TABLES.
+        if effects.contains(Effects::STARTS_TRANSACTION) && !effects.contains(Effects::CONDITIONAL) {
+            self.end(PinReason::TableLock);
         }
         if effects.contains(Effects::UNLOCKS_INSTANCE) {
             self.end(PinReason::InstanceLock);
@@ -174,7 +179,8 @@ pub(crate) fn effects_had(statement: &Statement, outcome: &Outcome) -> Effects {
         .with(Effects::TEXT_PREPARE)
         .with(Effects::LOCKS_TABLES)
         .with(Effects::FLUSH_WITH_READ_LOCK)
-        .with(Effects::LOCKS_INSTANCE);
+        .with(Effects::LOCKS_INSTANCE)
+        .with(Effects::STARTS_TRANSACTION);
     let several = Effects::MULTIPLE | Effects::CALLS_PROCEDURE | Effects::CALLS_UNKNOWN_FUNCTION;
     // A result before the error tells of several statements where the text does not.
     let alone = outcome.results == 0 && !statement.effects.intersects(several);
@@ -211,6 +217,10 @@ mod tests {
         check(&["SET @a = 1"], &[]);
         check(&["LOCK TABLES t READ"], &[PinReason::TableLock]);
         check(&["LOCK TABLES t READ", "UNLOCK TABLES"], &[]);
+        check(&["LOCK TABLES t READ", "BEGIN"], &[]);
+        check(&["LOCK TABLES t READ; BEGIN", "SELECT 1"], &[PinReason::TableLock]);
+        check(&["FLUSH TABLES WITH READ LOCK", "START TRANSACTION"], &[PinReason::ReadLock]);
+        check(&["FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES"], &[]);
         check(&["SELECT GET_LOCK('a', 1)"], &[PinReason::NamedLock]);
         check(&["SELECT GET_LOCK('a', 1)", "SELECT RELEASE_ALL_LOCKS()"], &[]);
         check(&["SELECT SQL_CALC_FOUND_ROWS * FROM t LIMIT 1"], &[PinReason::FoundRows]);

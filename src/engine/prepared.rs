@@ -8,16 +8,17 @@ use foldhash::fast::FixedState;
 
 use crate::backend::{BackendConn, Flavor, PrepareReply, PreparedKey, SessionImage};
 use crate::engine::admission::end_permit;
+use crate::engine::definitions::DEFINITION_BELIEVED_MAX;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
-use crate::engine::parameters::ParameterLayout;
+use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
-use crate::engine::typing::{bind_types, open_parameters};
+use crate::engine::typing::open_parameters;
 use crate::engine::values::asks_about_session;
 use crate::error::SqlError;
 use crate::sql::{Effects, Statement};
 use crate::telemetry::{CommandKind, PinReason, StatementContext};
-use crate::wire::{Capabilities, HEADER_BYTES, Header, OkPacket, StatusFlags, Writer, encode_eof, frame};
+use crate::wire::{Capabilities, OkPacket, StatusFlags, Writer, encode_eof, frame};
 
 /// A statement as the client knows it.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
     /// The session's image at the PREPARE: it decides what the text means.
     pub(crate) image: Arc<SessionImage>,
     pub(crate) parameters: u16,
+    /// Columns of its result, as the client knows them.
+    pub(crate) columns: u16,
     /// The logical database that the session was in at the PREPARE.
     pub(crate) database: Option<Box<str>>,
     /// The types the client bound last: executions that send none mean these.
@@ -108,10 +111,6 @@ impl Statements {
     }
 }
 
-fn malformed_execution() -> EngineError {
-    EngineError::refused(1835, "HY000", "Malformed communication packet.")
-}
-
 /// What of an image a prepared text depends on: the type of a user variable is part of what its statement
 /// means.
 pub(crate) fn meaning(facts: &Facts, image: &SessionImage) -> u128 {
@@ -191,11 +190,22 @@ impl Session {
             context.leased(waited);
             let lease = self.lease.as_mut().expect("acquired just before");
             // In a transaction a server may refuse, and temporary tables may give names another meaning.
-            if !bound && let Some(known) = lease.prepared.find(&key) {
+            let definitions = &self.engine.definitions;
+            if !bound
+                && !self.pins.has(PinReason::Warnings)
+                && let Some(known) = lease.prepared.find(&key)
+                && known.told.is_some_and(|told| definitions.holds(told, DEFINITION_BELIEVED_MAX))
+            {
                 break Arc::clone(&known.reply);
             }
+            let told = definitions.told();
             match lease.prepare(&key).await {
-                Ok(reply) => break reply,
+                Ok(reply) => {
+                    if let Some(known) = lease.prepared.find(&key).filter(|_| !bound && reply.warnings == 0) {
+                        known.told = Some(told);
+                    }
+                    break reply;
+                }
                 Err(error @ crate::backend::BackendError::Server(_)) => {
                     self.failed_here();
                     return Err(self.renamed(error).into());
@@ -210,11 +220,13 @@ impl Session {
                 }
             }
         };
+        self.prepared_cleanly(reply.warnings);
         let statement = Prepared {
             key,
             facts,
             image,
             parameters: reply.parameters,
+            columns: reply.columns,
             database: self.logical_name().map(Into::into),
             types: None,
             open: open_parameters(&reply, self.flavor()),
@@ -227,6 +239,17 @@ impl Session {
         let id = self.statements.get_or_insert_default().insert(statement);
         self.release();
         Ok((id, reply))
+    }
+
+    /// A PREPARE that worked leaves no diagnostics of the statement before it.
+    fn prepared_cleanly(&mut self, warnings: u16) {
+        (self.state.warnings, self.state.errors) = (warnings, 0);
+        (self.diagnostics, self.state.error_state) = (None, None);
+        if warnings > 0 {
+            self.pin(PinReason::Warnings);
+        } else {
+            self.pins.end(PinReason::Warnings);
+        }
     }
 
     async fn send_prepared(&mut self, id: u32, reply: &PrepareReply) -> Result<(), EngineError> {
@@ -315,105 +338,16 @@ impl Session {
         conn.prepared.find(statement.server_key()).map(|known| known.reply.id)
     }
 
-    /// Takes note of the types that the execution at the front of the client's input binds.
-    pub(crate) fn note_types(&mut self, id: u32, header: Header) -> Result<(), EngineError> {
-        let attributes = self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
-        let statements = self.statements.as_mut();
-        let Some(statement) = statements.and_then(|statements| statements.known.get_mut(&id)) else {
-            return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_execute"));
-        };
-        let input = self.client.stream.input.filled();
-        let payload = &input[HEADER_BYTES..(HEADER_BYTES + header.length).min(input.len())];
-        let (Some(flags), Some(parameters)) = (payload.get(5), payload.get(10..)) else {
-            return Err(malformed_execution());
-        };
-        let layout = ParameterLayout::find(parameters, statement.parameters, attributes, flags & 0x08 != 0);
-        if let Some(layout) = layout.map_err(|_| malformed_execution())? {
-            let owner = u64::from(self.guard.id()) << 32 | u64::from(id);
-            bind_types(statement, parameters, &layout, attributes, owner);
-        }
-        Ok(())
-    }
-
-    /// Writes the server's statement id into the command at the front of the client's input, and puts
-    /// in parameter types that this connection has not been told. `None`: the command can go as it
-    /// stands in the input; otherwise these packets go instead.
-    pub(crate) fn address_execution(
-        &mut self,
-        conn: &mut BackendConn,
-        id: u32,
-        server_id: u32,
-        header: Header,
-    ) -> Result<Option<Vec<u8>>, EngineError> {
-        let attributes = self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
-        let statements = self.statements.as_mut();
-        let Some(statement) = statements.and_then(|statements| statements.known.get_mut(&id)) else {
-            return Err(unknown_statement(id, self.flavor(), "mysqld_stmt_execute"));
-        };
-        let input = self.client.stream.input.filled_mut();
-        let end = (HEADER_BYTES + header.length).min(input.len());
-        let payload = &mut input[HEADER_BYTES..end];
-        payload[1..5].copy_from_slice(&server_id.to_le_bytes());
-        let counted = payload[5] & 0x08 != 0;
-        let layout = ParameterLayout::find(&payload[10..], statement.parameters, attributes, counted)
-            .map_err(|_| malformed_execution())?;
-        let Some(on_server) = conn.prepared.find(statement.server_key()) else { return Ok(None) };
-        let Some(layout) = layout else { return Ok(None) };
-        if layout.types.is_some() {
-            on_server.types.clone_from(&statement.types);
-            return Ok(None);
-        }
-        let Some(types) = statement.types.as_ref() else { return Ok(None) };
-        if on_server.types.as_ref() == Some(types) {
-            return Ok(None);
-        }
-        if end < HEADER_BYTES + header.length {
-            return Err(EngineError::refused(
-                1835,
-                "HY000",
-                "parameter types are missing from an execution of more than 1 MiB",
-            ));
-        }
-        on_server.types = Some(Arc::clone(types));
-        let flag = 10 + layout.flag;
-        let mut whole = Vec::with_capacity(payload.len() + types.len());
-        whole.extend_from_slice(&payload[..flag]);
-        whole.push(1);
-        whole.extend_from_slice(types);
-        whole.extend_from_slice(&payload[flag + 1..]);
-        let mut bytes = Vec::with_capacity(whole.len() + HEADER_BYTES);
-        frame(&mut bytes, 0, &whole);
-        Ok(Some(bytes))
-    }
-
-    /// The same among other sessions' executions of the statement, which may be sent or not: the types go
-    /// along in any case, and what the server remembers of them afterwards is not known.
-    pub(crate) fn address_shared(
-        &mut self,
-        conn: &mut BackendConn,
-        id: u32,
-        server_id: u32,
-        header: Header,
-    ) -> Result<Option<Vec<u8>>, EngineError> {
-        self.forget_types(id, conn);
-        let instead = self.address_execution(conn, id, server_id, header);
-        self.forget_types(id, conn);
-        instead
-    }
-
-    fn forget_types(&self, id: u32, conn: &mut BackendConn) {
-        let statement = self.statements.as_ref().and_then(|statements| statements.known.get(&id));
-        if let Some(on_server) = statement.and_then(|statement| conn.prepared.find(statement.server_key())) {
-            on_server.types = None;
-        }
-    }
-
     /// After an execution: a cursor keeps the connection, long data has been used up.
-    pub(crate) fn executed(&mut self, id: u32, status: StatusFlags) {
+    pub(crate) fn executed(&mut self, id: u32, outcome: &Outcome) {
+        let status = outcome.status;
         let open = status.has(StatusFlags::CURSOR_EXISTS) && !status.has(StatusFlags::LAST_ROW_SENT);
         let mut settled_otherwise = None;
         if let Some(statement) = self.statement(id) {
             statement.cursor = open;
+            if statement.columns > 0 && outcome.columns > 0 {
+                statement.columns = u16::try_from(outcome.columns).unwrap_or(u16::MAX);
+            }
             let by_long_data = std::mem::take(&mut statement.long_data) && !statement.open.is_empty();
             settled_otherwise = (by_long_data && !open).then(|| statement.key.clone());
         }

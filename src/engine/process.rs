@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::engine::definitions::Definitions;
 use crate::engine::snapshot::Snapshot;
 use crate::protection::Admission;
 use crate::sharding::RuleSet;
@@ -36,6 +37,8 @@ pub struct Engine {
     reloading: Mutex<()>,
     /// Counters, digests, sessions.
     pub telemetry: Arc<Telemetry>,
+    /// Whether what servers told earlier still holds.
+    pub(crate) definitions: Arc<Definitions>,
     /// Held by the one session that waits in line for several connections at once.
     pub(crate) several: tokio::sync::Mutex<()>,
     /// The rules that statements meet.
@@ -56,6 +59,7 @@ impl Engine {
             reloaded: watch::Sender::new(()),
             reloading: Mutex::new(()),
             telemetry,
+            definitions: Arc::default(),
             several: tokio::sync::Mutex::new(()),
             admission,
             shutdown: watch::Sender::new(Shutdown::Not),

@@ -14,10 +14,9 @@ use crate::engine::client::{Client, Departure};
 use crate::engine::cut::{Bounds, Cut};
 pub use crate::engine::interruption::RelayError;
 pub use crate::engine::outcome::Outcome;
-use crate::engine::reports::{Circumstances, rewrite};
+use crate::engine::reports::{Circumstances, flag_columns, is_stale, rewrite};
 use crate::engine::sharded::Renaming;
 use crate::engine::streaming::{stream_file, write_server};
-use crate::sql::{Effects, Kind, LexMode, Statement, split};
 use crate::wire::{
     Buffer, Capabilities, END_BYTES_MAX, End, Event, HEADER_BYTES, Header, Malformed, OkPacket, PAYLOAD_MAX,
     ReplyKind, ReplyScanner, Socket, StateChange, StateChanges, StatusFlags, StreamError, encode_eof, frame,
@@ -51,6 +50,10 @@ pub struct Relay {
     pub results_min: usize,
     /// A server silent for this long has failed; zero: no limit.
     pub reply_timeout: Duration,
+    /// Columns of a prepared statement as its client knows them: a result with more or fewer is flagged.
+    pub columns: Option<u16>,
+    /// A server that asks for the statement to be prepared again (1615) is told so once, not the client.
+    pub prepares_again: bool,
     /// Other sessions' replies follow on the connection: one after which the client could ask for more is
     /// withheld.
     pub shared: bool,
@@ -58,17 +61,6 @@ pub struct Relay {
     pub renaming: Option<Arc<Renaming>>,
     /// What it may take.
     pub bounds: Bounds,
-}
-
-/// Results that a text gives at least, unless one is an error. What a CALL gives is never all.
-pub(crate) fn results_min(statement: &Statement, text: &[u8], mode: LexMode) -> usize {
-    if statement.effects.contains(Effects::MULTIPLE) {
-        split(text, mode).len()
-    } else if statement.kind == Kind::Call {
-        usize::MAX
-    } else {
-        1
-    }
 }
 
 /// Passes one reply on. Not cancel-safe: a drop midway leaves the connection busy, so that it is closed.
@@ -103,6 +95,7 @@ pub(crate) async fn relay_until(
     relaying.scanner.bound(allowance.rows_max, allowance.bytes_max);
     relaying.run(conn, client).await?;
     relaying.outcome.rows = relaying.scanner.rows();
+    relaying.outcome.columns = relaying.scanner.columns();
     Ok(relaying.outcome)
 }
 
@@ -348,7 +341,7 @@ impl Relaying<'_> {
         end: End,
         header: Header,
     ) -> Result<(), RelayError> {
-        let (whole, before) = (HEADER_BYTES + header.length, conn.status);
+        let whole = HEADER_BYTES + header.length;
         // Under compression ids follow the compressed packets and prove nothing.
         let counted = !matches!(conn.stream.socket(), Socket::Compressed(_));
         if end == End::LocalInfile {
@@ -364,30 +357,15 @@ impl Relaying<'_> {
         if self.rest.is_some() || (matches!(end, End::Err | End::Rows) && self.cut.is_ordered()) {
             return self.end_cut(conn, end, header);
         }
+        let packet = &mut conn.stream.input.filled_mut()[self.done..self.done + whole];
         let sequence = self.scanner.take_sequence();
         packet[3] = sequence;
+        if let Some(columns) = self.how.columns.filter(|_| end == End::Rows) {
+            flag_columns(&mut packet[HEADER_BYTES..], u64::from(columns) != self.scanner.columns());
+        }
         let payload = &packet[HEADER_BYTES..];
         match end {
-            End::Err if payload.len() < 3 => return Err(Malformed("error packet without a number").into()),
-            End::Err => {
-                self.outcome.error = payload.get(1..3).map(|code| u16::from_le_bytes([code[0], code[1]]));
-                self.outcome.error_state = payload.get(4..9).and_then(|state| state.try_into().ok());
-                self.outcome.row_count = -1;
-                self.outcome.status = before.without(StatusFlags::MORE_RESULTS);
-                let renaming = self.how.renaming.as_ref();
-                // The number, the SQLSTATE and its mark come first.
-                let renamed =
-                    payload.get(9..).zip(renaming).and_then(|(text, renaming)| renaming.message(text));
-                if let Some(text) = renamed {
-                    let payload = [&payload[..9], &text].concat();
-                    self.stage(conn);
-                    conn.input().consume(whole);
-                    let mut packet = Vec::with_capacity(payload.len() + HEADER_BYTES);
-                    frame(&mut packet, sequence, &payload);
-                    self.staged.push(&packet);
-                    return Ok(());
-                }
-            }
+            End::Err => return self.end_error(conn, whole, sequence),
             End::Text => {}
             End::LocalInfile => {}
             End::Ok if payload.len() == 5 && payload[0] == 0xFE => {
@@ -416,6 +394,39 @@ impl Relaying<'_> {
                     return Ok(());
                 }
             }
+        }
+        self.done += whole;
+        self.outcome.withheld = self.withholds();
+        Ok(())
+    }
+
+    /// Handles the ERR of `whole` bytes at `done`, which is to have this sequence id.
+    fn end_error(&mut self, conn: &mut BackendConn, whole: usize, sequence: u8) -> Result<(), RelayError> {
+        let payload = &conn.stream.input.filled_mut()[self.done + HEADER_BYTES..self.done + whole];
+        let Some(code) = payload.get(1..3) else {
+            return Err(Malformed("error packet without a number").into());
+        };
+        if self.how.prepares_again && is_stale(payload) && self.is_untouched() {
+            self.done += whole;
+            self.outcome.status = conn.status;
+            (self.outcome.stale, self.outcome.withheld) = (true, true);
+            return Ok(());
+        }
+        self.outcome.error = Some(u16::from_le_bytes([code[0], code[1]]));
+        self.outcome.error_state = payload.get(4..9).and_then(|state| state.try_into().ok());
+        self.outcome.row_count = -1;
+        self.outcome.status = conn.status.without(StatusFlags::MORE_RESULTS);
+        // The number, the SQLSTATE and its mark come first.
+        let renaming = self.how.renaming.as_ref();
+        let renamed = payload.get(9..).zip(renaming).and_then(|(text, renaming)| renaming.message(text));
+        if let Some(text) = renamed {
+            let payload = [&payload[..9], &text].concat();
+            self.stage(conn);
+            conn.input().consume(whole);
+            let mut packet = Vec::with_capacity(payload.len() + HEADER_BYTES);
+            frame(&mut packet, sequence, &payload);
+            self.staged.push(&packet);
+            return Ok(());
         }
         self.done += whole;
         self.outcome.withheld = self.withholds();

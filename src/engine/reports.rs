@@ -3,6 +3,7 @@
 use crate::backend::Flavor;
 use crate::engine::changes::is_reported;
 use crate::engine::client::Client;
+use crate::sql::{Effects, Kind, LexMode, Statement, split};
 use crate::wire::{
     Capabilities, Malformed, OkPacket, StateChange, StateChanges, StatusFlags, encode_eof,
     encode_state_change,
@@ -37,6 +38,11 @@ impl OwedChanges {
         if bytes > OWED_BYTES_MAX { Err(Malformed("too many session state changes")) } else { Ok(()) }
     }
 
+    /// Whether the client has been told everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
     fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.changes).into_iter().flat_map(|(_, encoded)| encoded).collect()
     }
@@ -67,7 +73,7 @@ pub(crate) fn rewrite(
     if changed && client.capabilities.has(Capabilities::SESSION_TRACK) {
         for change in StateChanges::new(ok.state) {
             let change = change?;
-            if is_reported(change) {
+            if client.tracks_itself || is_reported(change) {
                 // A schema that is no other one was left and entered again by an earlier statement.
                 let again =
                     !at.moves && matches!(change, StateChange::Schema(name) if Some(name) == at.schema);
@@ -92,4 +98,31 @@ pub(crate) fn rewrite(
     let header = if at.rows { 0xFE } else { 0x00 };
     OkPacket { state: &state, ..*ok }.encode(header, &mut payload);
     Ok(Some(payload))
+}
+
+/// Whether an ERR says that a prepared statement does not fit its tables any more (ER_NEED_REPREPARE).
+pub(crate) fn is_stale(payload: &[u8]) -> bool {
+    payload.get(1..3) == Some(&1615u16.to_le_bytes())
+}
+
+/// Says at the end of a prepared statement's rows whether it has other columns than before. A server says so where it
+/// notices; here several clients' statements may be one of the server's, or one be prepared several times.
+pub(crate) fn flag_columns(end: &mut [u8], changed: bool) {
+    // Both an EOF and an OK without rows and id have the status here.
+    if let [0xFE, 0, 0, low, high, ..] = end {
+        let status = StatusFlags(u16::from_le_bytes([*low, *high])).without(StatusFlags::METADATA_CHANGED);
+        let status = if changed { status.with(StatusFlags::METADATA_CHANGED) } else { status };
+        [*low, *high] = status.0.to_le_bytes();
+    }
+}
+
+/// Results that a text gives at least, unless one is an error. What a CALL gives is never all.
+pub(crate) fn results_min(statement: &Statement, text: &[u8], mode: LexMode) -> usize {
+    if statement.effects.contains(Effects::MULTIPLE) {
+        split(text, mode).len()
+    } else if statement.kind == Kind::Call {
+        usize::MAX
+    } else {
+        1
+    }
 }

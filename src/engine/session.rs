@@ -11,9 +11,11 @@ use crate::engine::accounts::refusal;
 use crate::engine::client::Client;
 use crate::engine::combine::Station;
 use crate::engine::diagnostics::Diagnostics;
+use crate::engine::disagreement::Disagreements;
 use crate::engine::error::EngineError;
 use crate::engine::facts::FactsCache;
 use crate::engine::held::Held;
+use crate::engine::known_answers::KnownAnswers;
 use crate::engine::pin_watch::ShownPins;
 use crate::engine::pins::Pins;
 use crate::engine::prepared::Statements;
@@ -39,6 +41,10 @@ pub struct Worker {
     pub facts: FactsCache,
     /// Statements that wait to go together.
     pub station: Station,
+    /// Statements of which servers told more than their texts show.
+    pub disagreements: Disagreements,
+    /// What drivers ask when they connect, and what they were told.
+    pub answers: KnownAnswers,
 }
 
 /// One client, logged in.
@@ -235,6 +241,7 @@ impl Session {
         self.let_go().await?;
         self.forget_statements();
         self.diagnostics = None;
+        self.client.owed = Default::default();
         self.user = user;
         self.expired = false;
         self.place = None;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::backend::{Condition, ServerLease};
+use crate::backend::ServerLease;
 use crate::engine::admission::end_permit;
 use crate::engine::combine::{Departure, Holding, Pace, Passed, REPLY_BYTES_MAX, Way};
 use crate::engine::cut::{Bounds, Cut};
@@ -14,10 +14,12 @@ use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::held::names_what_it_holds;
 use crate::engine::kill::{Order, Running, killable};
+use crate::engine::local::needs_care;
 use crate::engine::parameters::skip_attributes;
 use crate::engine::pins::{After, effects_had};
 use crate::engine::recall::{shows_assignments, too_late};
-use crate::engine::relay::{Outcome, Relay, RelayError, relay_until, results_min};
+use crate::engine::relay::{Outcome, Relay, RelayError, relay_until};
+use crate::engine::reports::results_min;
 use crate::engine::session::Session;
 use crate::engine::streaming::{stream_command, write_command};
 use crate::engine::tracker::is_uncarried;
@@ -127,7 +129,11 @@ impl Session {
         context: &mut StatementContext<'_>,
     ) -> Result<(), EngineError> {
         let statement = &facts.statement;
+        let _changing = self.engine.definitions.change(statement);
         if self.answered_elsewhere(facts, header, context).await? {
+            return Ok(());
+        }
+        if facts.connect_question && Box::pin(self.answer_known(facts, header, context)).await? {
             return Ok(());
         }
         if needs_care(statement.effects) {
@@ -150,6 +156,8 @@ impl Session {
             call: false,
             results_min: results_min(statement, self.query_text(header), self.state.mode),
             reply_timeout: self.reply_timeout(),
+            columns: None,
+            prepares_again: false,
             shared: false,
             renaming: self.renaming(),
             bounds: Bounds::default(),
@@ -158,6 +166,9 @@ impl Session {
         let outcome = self.send_and_confirm(sending, context).await?;
         if sets && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
+        }
+        if self.client.tracks_itself {
+            Box::pin(self.follow_schema(statement)).await.map_err(too_late)?;
         }
         let tail = self.client.tail.take();
         if header.length > WHOLE_MAX && !tail.is_some_and(|tail| tail.adds_nothing(statement)) {
@@ -191,7 +202,11 @@ impl Session {
         let result = match self.admit(&sending, context.started()).await {
             Ok(permit) => {
                 sending.relay.bounds = Bounds { allowance: permit.allowance, timed: permit.is_timed() };
-                let result = self.send_with_retry(&sending, whole, context).await;
+                sending.relay.prepares_again &= whole;
+                let mut result = self.send_with_retry(&sending, whole, context).await;
+                if matches!(&result, Ok(outcome) if outcome.stale) {
+                    result = Box::pin(self.execute_anew(&sending, context)).await;
+                }
                 end_permit(permit, &result);
                 result
             }
@@ -217,7 +232,7 @@ impl Session {
         }
     }
 
-    async fn send_with_retry(
+    pub(crate) async fn send_with_retry(
         &mut self,
         sending: &Sending<'_>,
         whole: bool,
@@ -262,7 +277,7 @@ impl Session {
                 }
             };
             let error = match self.exchange(sending, whole, instead, others).await {
-                Ok(outcome) if outcome.withheld => continue,
+                Ok(outcome) if outcome.withheld && !outcome.stale => continue,
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
@@ -286,13 +301,14 @@ impl Session {
         let statement = &sending.facts.statement;
         self.check_found_rows(statement)?;
         self.adopt_insert_id(statement, sending.prepared.is_some()).await?;
-        if statement.effects.intersects(NAMING) {
+        if statement.effects.intersects(NAMING | Effects::SETS_SYSTEM_VARIABLE) {
             let prepared = sending.prepared.and_then(|id| self.statement(id));
             let text = match prepared {
                 Some(prepared) => prepared.key.text.to_vec(),
                 None => self.query_text(sending.header).to_vec(),
             };
             self.forget_remnants(statement, &text).await?;
+            Box::pin(self.hand_tracking_over(statement, &text)).await?;
         }
         let Some(id) = sending.prepared else { return Ok(None) };
         self.choose_text(id, statement)?;
@@ -317,17 +333,6 @@ impl Session {
         };
         self.lease = Some(lease);
         instead
-    }
-
-    /// After a failure that left the connection in a known state it is kept or given back; otherwise it
-    /// is closed.
-    pub(crate) fn keep_if_known(&mut self) {
-        let known = |condition| matches!(condition, Condition::Ready | Condition::Dirty);
-        if self.lease.as_ref().is_some_and(|lease| known(lease.condition())) {
-            self.mark_and_release();
-        } else {
-            self.drop_lease();
-        }
     }
 
     /// Sends the client's packet, or `instead` of it these bytes, and passes the reply on. The commands of
@@ -422,6 +427,7 @@ impl Session {
         self.count(statement, outcome);
         self.owe(statement, text, outcome);
         if outcome.changes.any() {
+            self.compare_witnesses(statement, outcome);
             self.take_in(&outcome.changes);
         }
         let plain = statement.effects.is_empty() && self.pins.is_empty() && !outcome.changes.any();
@@ -483,11 +489,6 @@ const NAMING: Effects = Effects::USES_USER_VARIABLE.with(Effects::ASSIGNS_USER_V
 /// Whether a change of state is the assignment of user variables that the text shows.
 fn assigns(statement: &Statement) -> bool {
     statement.effects.contains(Effects::ASSIGNS_USER_VARIABLE) && shows_assignments(statement)
-}
-
-/// Effects with which a statement may have to be answered here, not by a server.
-fn needs_care(effects: Effects) -> bool {
-    effects.intersects(Effects::KILL | Effects::DIAGNOSTICS | Effects::LOAD_LOCAL)
 }
 
 /// Whether the client's command has been read whole: it can then be sent again.

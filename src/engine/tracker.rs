@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::Flavor;
+use crate::backend::{DESCRIBED, Flavor, LOGIN_VARIABLES};
 use crate::engine::changes::Changes;
 use crate::engine::error::EngineError;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
-use crate::sql::{Target, is_untracked, set_assignments};
+use crate::sql::{Assignment, Effects, Kind, Statement, Target, is_untracked, set_assignments};
 
 /// Variables whose value belongs to one connection: they are not carried, their session is pinned.
 const UNCARRIED: [&str; 14] = [
@@ -78,14 +78,19 @@ impl Session {
     pub(crate) async fn read_back(&mut self, text: &[u8], outcome: &Outcome) -> Result<(), EngineError> {
         let reported = |name: &str| outcome.changes.variables.iter().any(|(reported, _)| &**reported == name);
         let mut names: Vec<String> = Vec::new();
-        if reported("character_set_connection") || reported("character_set_client") {
+        if self.client.tracks_itself {
+            names
+                .extend(LOGIN_VARIABLES.iter().filter(|name| !reported(name)).map(|name| (*name).to_owned()));
+        } else if reported("character_set_connection") || reported("character_set_client") {
             names.push("collation_connection".into());
         }
         let Some(assignments) = set_assignments(text, self.state.mode) else {
             self.hold_unnamed_variable();
             return self.ask_variables(names).await;
         };
+        let mut described = None;
         for assignment in assignments {
+            described = described_by(&assignment).or(described);
             let name = String::from_utf8_lossy(&assignment.name).to_ascii_lowercase();
             if assignment.target != Target::Session {
                 continue;
@@ -106,7 +111,60 @@ impl Session {
                 names.push(name);
             }
         }
-        self.ask_variables(names).await
+        self.ask_variables(names).await?;
+        self.describe_results(described);
+        Ok(())
+    }
+
+    /// Takes note of the collation that describes results from now on.
+    fn describe_results(&mut self, by: Option<Described>) {
+        let image = &self.state.image;
+        let collation = match by {
+            None => return,
+            Some(Described::ByName) => image.variable("collation_connection").unwrap_or_default(),
+            Some(Described::ByCharset) => &[],
+        };
+        let image = Arc::new(image.with_variables([(DESCRIBED, collation)]));
+        self.state.become_image(image);
+        let wanted = self.wanted_image();
+        if let Some(lease) = self.lease.as_mut() {
+            lease.became(&wanted);
+        }
+    }
+
+    /// A client that sets `session_track_*` gets a connection whose tracking is its own: the defaults, and on top of them
+    /// what it sets. What that does not tell has to be asked for.
+    pub(crate) async fn hand_tracking_over(
+        &mut self,
+        statement: &Statement,
+        text: &[u8],
+    ) -> Result<(), EngineError> {
+        let sets = statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE);
+        let named = || text.windows(13).any(|word| word.eq_ignore_ascii_case(b"session_track"));
+        if self.client.tracks_itself || !sets || !named() {
+            return Ok(());
+        }
+        self.hold_unnamed_variable();
+        let Some(lease) = self.lease.as_mut() else { return Ok(()) };
+        let defaults = "SET session_track_system_variables=DEFAULT,session_track_schema=DEFAULT,\
+                        session_track_state_change=DEFAULT";
+        lease.ask(defaults).await?;
+        self.client.tracks_itself = true;
+        self.witness.last_statement = false;
+        Ok(())
+    }
+
+    /// The schema after a statement that may have left it, where the server does not tell.
+    pub(crate) async fn follow_schema(&mut self, statement: &Statement) -> Result<(), EngineError> {
+        let moves = statement.effects.contains(Effects::CHANGES_SCHEMA) || statement.kind == Kind::Ddl;
+        let Some(lease) = self.lease.as_mut().filter(|_| moves) else {
+            return Ok(());
+        };
+        let mut rows = lease.ask("SELECT DATABASE()").await?;
+        self.witness.last_statement = false;
+        let schema = rows.pop().and_then(|mut row| row.pop()).flatten().unwrap_or_default();
+        self.take_in(&Changes { schema: Some(schema.into()), ..Changes::default() });
+        Ok(())
     }
 
     async fn ask_variables(&mut self, names: Vec<String>) -> Result<(), EngineError> {
@@ -123,10 +181,42 @@ impl Session {
         };
         let values = rows.pop().unwrap_or_default();
         let variables = names.into_iter().zip(values);
-        let read = variables.map(|(name, value)| (name.into(), value.unwrap_or_default().into()));
+        let read = variables.map(|(name, value)| {
+            let value = value.unwrap_or_default();
+            let value = if name == "autocommit" { switch(&value).into() } else { value };
+            (name.into(), value.into())
+        });
         let changes = Changes { variables: read.collect(), ..Changes::default() };
         self.take_in(&changes);
         Ok(())
+    }
+}
+
+/// What decides the collation that describes results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Described {
+    /// SET NAMES: the collation that it names or implies.
+    ByName,
+    /// Their charset's default one.
+    ByCharset,
+}
+
+fn described_by(assignment: &Assignment<'_>) -> Option<Described> {
+    match assignment.target {
+        Target::Names => Some(Described::ByName),
+        Target::CharacterSet => Some(Described::ByCharset),
+        Target::Session if assignment.name.eq_ignore_ascii_case(b"character_set_results") => {
+            Some(Described::ByCharset)
+        }
+        _ => None,
+    }
+}
+
+/// What the tracker says where a SELECT says 1 or 0.
+const fn switch(value: &[u8]) -> &'static [u8] {
+    match value {
+        b"0" => b"OFF",
+        _ => b"ON",
     }
 }
 

@@ -181,7 +181,7 @@ async fn dispatch(session: &mut Session, header: Header, context: &mut Context) 
     let first = session.client.stream.input.filled().get(HEADER_BYTES).copied();
     match first.filter(|_| header.length > 0) {
         Some(code::QUERY) => Box::pin(session.query(header)).await?,
-        Some(code::STMT_EXECUTE) => Box::pin(session.execute(header)).await?,
+        Some(code::STMT_EXECUTE | code::STMT_BULK_EXECUTE) => Box::pin(session.execute(header)).await?,
         Some(code::STMT_SEND_LONG_DATA) => Box::pin(session.send_long_data(header)).await?,
         Some(code::STMT_PREPARE) => {
             let text = Box::pin(take_payload(session, header, max)).await?.split_off(1);
@@ -328,7 +328,13 @@ async fn answer(session: &mut Session, error: &EngineError) -> Result<(), ()> {
             let packet = error.server_packet().expect("asked just before");
             session.client.send_payload(&encode_server_error(packet)).await
         }
-        error => session.client.send_error(&error.sql_error()).await,
+        error => {
+            let told = error.sql_error();
+            if let EngineError::Refused(_) = error {
+                session.note_refusal(&told);
+            }
+            session.client.send_error(&told).await
+        }
     };
     sent.map_err(|_| ())
 }

@@ -10,6 +10,7 @@ mod body;
 mod charset;
 mod class;
 mod comments;
+mod connect_question;
 mod cursor;
 mod definition;
 mod digest;
@@ -40,6 +41,7 @@ mod verbs;
 
 pub use assignment::{Assignment, Target, set_assignments};
 pub use charset::ClientCharset;
+pub use connect_question::connect_question;
 pub use digest::{Fingerprint, fingerprint, fingerprint_keyed, normalize};
 pub use effects::Effects;
 pub use functions::is_builtin_function;

@@ -134,8 +134,10 @@ label! {
         UserVariable = "user_variable",
         /// A temporary table exists.
         TemporaryTable = "temporary_table",
-        /// LOCK TABLES, FLUSH TABLES WITH READ LOCK or LOCK INSTANCE is held.
+        /// LOCK TABLES is held: until UNLOCK TABLES, or the beginning of a transaction.
         TableLock = "table_lock",
+        /// FLUSH TABLES WITH READ LOCK is held.
+        ReadLock = "read_lock",
         /// LOCK INSTANCE FOR BACKUP is held.
         InstanceLock = "instance_lock",
         /// GET_LOCK is held.

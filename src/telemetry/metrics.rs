@@ -50,6 +50,8 @@ pub struct WorkerMetrics {
     pub pins: Counters<PinReason, { PinReason::COUNT }>,
     /// Statements outside transactions that left their session bound.
     pub statements_pinned: Counter,
+    /// Statements of which the server told a change that their text does not show.
+    pub tracker_disagreements: Counter,
     /// What each digest did.
     pub digests: DigestTable,
 }
@@ -73,6 +75,7 @@ impl WorkerMetrics {
             pool_wait: Histogram::default(),
             pins: Counters::default(),
             statements_pinned: Counter::default(),
+            tracker_disagreements: Counter::default(),
             digests: DigestTable::new(base),
         }
     }
@@ -205,6 +208,11 @@ pub(super) const WORKER: &[Declared<WorkerMetrics>] = &[
         "dazzle_statements_pinned",
         "Statements outside transactions that left their session bound to its server connection",
         Read::Counter(|m| m.statements_pinned.get()),
+    ),
+    metric(
+        "dazzle_tracker_disagreements",
+        "Statements of which the server told a change that their text does not show",
+        Read::Counter(|m| m.tracker_disagreements.get()),
     ),
     metric(
         "dazzle_digests_overflowed",

@@ -28,6 +28,7 @@ pub mod code {
     pub const SET_OPTION: u8 = 0x1B;
     pub const STMT_FETCH: u8 = 0x1C;
     pub const RESET_CONNECTION: u8 = 0x1F;
+    pub const STMT_BULK_EXECUTE: u8 = 0xFA;
 }
 
 /// A parsed command of the client.

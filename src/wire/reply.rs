@@ -91,6 +91,7 @@ pub struct ReplyScanner {
     /// compressed packets.
     next: u8,
     rows: u64,
+    columns: u64,
     /// The caller handles column definitions.
     apart: bool,
     /// Bytes of rows passed so far, headers not counted.
@@ -110,7 +111,17 @@ impl ReplyScanner {
             ReplyKind::Text => Phase::Text,
         };
         let max = (u64::MAX, u64::MAX);
-        Self { phase, skip: 0, continued: false, next: first, rows: 0, apart: false, bytes: 0, max }
+        Self {
+            phase,
+            skip: 0,
+            continued: false,
+            next: first,
+            rows: 0,
+            columns: 0,
+            apart: false,
+            bytes: 0,
+            max,
+        }
     }
 
     /// From here on column definitions are not passed over but told of.
@@ -138,6 +149,12 @@ impl ReplyScanner {
     /// reported as [`Event::TooMuch`] in place of being passed.
     pub const fn bound(&mut self, rows: u64, bytes: u64) {
         self.max = (rows, bytes);
+    }
+
+    /// Columns of the last result that had some.
+    #[must_use]
+    pub const fn columns(&self) -> u64 {
+        self.columns
     }
 
     /// The sequence id of a packet that the caller puts in, or ends a result with.
@@ -262,6 +279,7 @@ impl ReplyScanner {
                     return if header.length > 9 { Err(Malformed("column count")) } else { Ok(false) };
                 };
                 let columns = Reader::new(payload).lenenc()?;
+                self.columns = columns;
                 self.phase = if columns == 0 { Phase::ColumnsEnd } else { Phase::Columns(columns) };
             }
             Phase::Columns(1) => self.phase = Phase::ColumnsEnd,

@@ -44,6 +44,22 @@ async fn a_write_that_the_server_never_read_is_sent_again_and_any_other_is_not()
 }
 
 #[tokio::test]
+async fn a_statement_that_the_server_wants_prepared_again_is_prepared_again_once() {
+    let fake = Fake::start().await;
+    let mut proxy = Proxy::before_address(fake.address, crate::rogue::options()).await;
+    let execution = [&b"\x17"[..], &1u32.to_le_bytes(), b"\0", &1u32.to_le_bytes()].concat();
+    for (stale, expected) in [(0, Verdict::Ok), (1, Verdict::Ok), (2, Verdict::Error(1615))] {
+        let mut client = proxy.client().await;
+        fake.play(Script::Stale(stale));
+        assert_eq!(client.ask(format!("\x16DO {stale}").as_bytes()).await, Verdict::Ok);
+        assert_eq!(client.ask(&execution).await, expected, "{stale}");
+        fake.play(Script::Proper);
+        drop(client);
+        proxy.is_well().await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_read_is_given_up_at_the_write_timeout() {
     let fake = Fake::start().await;
     let options = Options {

@@ -51,6 +51,8 @@ pub(crate) enum Script {
     Prepare(Vec<Step>),
     /// In place of the reply to [`WRITE`], once; everything afterwards is answered properly.
     Parting(Vec<Step>),
+    /// So many executions of prepared statements find that they do not fit their tables any more (1615).
+    Stale(u32),
     /// From the next command on nothing more is read than its header.
     Deaf,
     /// Never.
@@ -98,7 +100,7 @@ impl Fake {
                     let _counted = counted;
                     let status = StatusFlags::AUTOCOMMIT;
                     // The peer may go at any point.
-                    let _ = Serving { stream, script, written, sequence: 0, status }.run().await;
+                    let _ = Serving { stream, script, written, sequence: 0, status, prepared: 0 }.run().await;
                 });
             }
         });
@@ -127,6 +129,7 @@ struct Serving {
     written: Arc<AtomicU64>,
     sequence: u8,
     status: StatusFlags,
+    prepared: u32,
 }
 
 type Served = std::io::Result<()>;
@@ -174,6 +177,16 @@ impl Serving {
                     self.unasked(&steps).await?;
                 }
                 (Some(0x16), Script::Prepare(steps)) => self.act(&steps, false).await?,
+                // COM_STMT_CLOSE has no reply.
+                (Some(0x19), _) => {}
+                (Some(0x16), Script::Stale(_)) => {
+                    self.prepared += 1;
+                    self.send(&[&[0][..], &self.prepared.to_le_bytes(), &[0; 7]].concat()).await?;
+                }
+                (Some(0x17), Script::Stale(left)) if left > 0 => {
+                    *self.script.lock().unwrap() = Script::Stale(left - 1);
+                    self.send(b"\xff\x4f\x06#HY000Prepared statement needs to be re-prepared").await?;
+                }
                 (Some(0x03), Script::Parting(steps)) if command[1..] == *WRITE => {
                     *self.script.lock().unwrap() = Script::Proper;
                     return self.act(&steps, true).await;

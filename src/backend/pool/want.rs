@@ -47,6 +47,12 @@ impl Profile {
         self.0 & other.0 == other.0
     }
 
+    /// As a number that tells profiles apart.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// A place in arrays of `KINDS`.
     pub(super) fn index(self) -> usize {
         usize::from(self.0)

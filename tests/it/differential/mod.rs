@@ -1,6 +1,7 @@
 //! Nothing a client sees tells whether it talks to the server or to the proxy.
 
 mod bulk;
+mod bulk_execute;
 mod clients;
 mod commands;
 mod prepared;

@@ -34,4 +34,23 @@ both! {
             "a SELECT @n, @rows",
         ]).await;
     }
+
+    async fn commands_tell_of_them_as_the_server_does(server) {
+        duet(server, "it_duet_diag_commands", &[
+            "a INSERT INTO nowhere VALUES (1)",
+            "b SELECT 1",
+            "a!1B0000",
+            "a!0E",
+            "A SELECT * FROM nowhere",
+            "b SELECT 1",
+            "a!1B0100",
+            "a SELECT 1/0",
+            "b SELECT 1",
+            "a!1B0000",
+            "A SELECT * FROM nowhere",
+            "A SELECT 1",
+            "b SELECT 1",
+            "a!1B0000",
+        ]).await;
+    }
 }

@@ -1,6 +1,11 @@
 //! Session state, as two clients see it that share one server connection statement by statement.
 
 mod counts;
+mod definitions;
 mod diagnostics;
+mod driver_questions;
+mod many_prepared;
 mod pins;
+mod switching;
+mod tracking;
 mod user_variables;

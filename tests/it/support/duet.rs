@@ -9,7 +9,8 @@ use crate::support::proxy::{Proxy, Setup};
 use crate::support::reply::Reply;
 
 /// Plays `steps` in an empty schema and compares. A step begins with who does it: `a ` or `b ` runs a text,
-/// `A ` or `B ` prepares and executes it; `a~` and the like are compared by column definitions alone.
+/// `A ` or `B ` prepares and executes it; `a~` and the like are compared by column definitions alone; `a!` sends the
+/// bytes of a command, in hexadecimal.
 pub(crate) async fn duet(server: &'static Server, schema: &str, steps: &[&str]) -> Proxy {
     let proxy = Setup::new(server).pool("size_max: 1, queue_timeout: 3s").start().await;
     let mut logs = Vec::new();
@@ -23,7 +24,9 @@ pub(crate) async fn duet(server: &'static Server, schema: &str, steps: &[&str]) 
             let (who, text) = step.split_at(2);
             let client = &mut clients[usize::from(who.as_bytes()[0].eq_ignore_ascii_case(&b'b'))];
             let from = client.log.len();
-            if who.as_bytes()[0].is_ascii_uppercase() {
+            if who.ends_with('!') {
+                client.command(&bytes(text)).await;
+            } else if who.as_bytes()[0].is_ascii_uppercase() {
                 execute(client, text).await;
             } else {
                 client.query(text).await;
@@ -45,6 +48,11 @@ pub(crate) async fn duet(server: &'static Server, schema: &str, steps: &[&str]) 
     let (proxied, direct): (Vec<(String, Reply)>, _) = (logs.pop().unwrap(), logs.pop().unwrap());
     assert_same(&direct, &proxied);
     proxy
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks(2).map(|two| str::from_utf8(two).unwrap());
+    digits.map(|two| u8::from_str_radix(two, 16).unwrap()).collect()
 }
 
 async fn execute(client: &mut Conn, text: &str) {
