@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::cli::rules::statements::Fates;
 use crate::cli::rules::{Loaded, load_or_tell, output};
 use crate::sharding::{Change, Weight};
 
@@ -43,6 +44,10 @@ pub(super) struct Plan {
     #[arg(long, value_name = "SLOT")]
     moved: Vec<String>,
 
+    /// Also compare where these statements go, one on each line (recent digests, a corpus)
+    #[arg(long, value_name = "FILE")]
+    statements: Option<PathBuf>,
+
     /// One JSON value, for pipelines
     #[arg(long)]
     json: bool,
@@ -67,17 +72,29 @@ pub(super) fn plan(arguments: &Plan) -> ExitCode {
     let (Some(running), Some(new)) = (load_or_tell(&arguments.running), load_or_tell(&arguments.new)) else {
         return ExitCode::FAILURE;
     };
-    let Verdict { changes, obstacles } = verdict(&running, &new, &arguments.moved);
+    let Verdict { changes, mut obstacles } = verdict(&running, &new, &arguments.moved);
+    let fates = match arguments.statements.as_deref().map(|file| Fates::of_file(&running, &new, file)) {
+        None => None,
+        Some(Ok(fates)) => Some(fates),
+        Some(Err(why)) => {
+            obstacles.push(why);
+            None
+        }
+    };
     if arguments.json {
         let list: Vec<Value> = changes.iter().map(|(change, blocks)| as_json(change, *blocks)).collect();
-        output::print_json(
-            &json!({ "allowed": obstacles.is_empty(), "changes": list, "obstacles": obstacles }),
-        );
+        output::print_json(&json!({
+            "allowed": obstacles.is_empty(),
+            "changes": list,
+            "obstacles": obstacles,
+            "statements": fates.as_ref().map(Fates::json),
+        }));
     } else {
         for (change, blocks) in &changes {
             let mark = if *blocks { "BLOCKS " } else { "       " };
             output::print(&format!("{mark}{change}\n"));
         }
+        output::print(&fates.map(|fates| fates.text()).unwrap_or_default());
         for obstacle in &obstacles {
             eprintln!("{obstacle}");
         }

@@ -4,9 +4,11 @@ mod against;
 mod apply;
 mod catalog;
 mod difference;
+mod explain;
 mod find;
 mod import;
 mod output;
+mod statements;
 mod test;
 mod validate;
 
@@ -35,6 +37,7 @@ pub(super) struct Rules {
 #[derive(Debug, Subcommand)]
 enum RulesCommand {
     Validate(validate::Validate),
+    Explain(explain::Explain),
     Find(find::Find),
     Test(test::Test),
     Diff(difference::Diff),
@@ -51,6 +54,7 @@ enum RulesCommand {
 pub(super) fn run(arguments: &Rules) -> ExitCode {
     match &arguments.command {
         RulesCommand::Validate(arguments) => validate::run(arguments),
+        RulesCommand::Explain(arguments) => explain::run(arguments),
         RulesCommand::Find(arguments) => find::run(arguments),
         RulesCommand::Test(arguments) => test::run(arguments),
         RulesCommand::Diff(arguments) => difference::diff(arguments),

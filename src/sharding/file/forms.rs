@@ -1,5 +1,7 @@
 //! How single values of a rule file are written.
 
+use std::fmt;
+
 use crate::config::document::{Kind, Node, Value};
 use crate::config::kind;
 use crate::sharding::file::model::{Api, Choice, EveryRule, Scalar, Transactions, UniqueRule};
@@ -80,6 +82,16 @@ pub(super) const PERCENT: Kind<u32> = Kind {
     },
     show: |percent| format!("{percent}%"),
 };
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Integer(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
 
 pub(super) fn scalar(node: &Node) -> Result<Scalar, String> {
     match &node.value {

@@ -1,6 +1,5 @@
 //! What a rule file says, before it is known to make sense. The JSON Schema is generated from these types.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::config::document::Position;
@@ -33,16 +32,6 @@ impl Default for ScatterReadRule {
     fn default() -> Self {
         let ScatterRead { slots_max, rows_max, timeout } = ScatterRead::default();
         Self { slots_max, rows_max: u32::try_from(rows_max).unwrap_or(u32::MAX), timeout }
-    }
-}
-
-impl fmt::Display for Scalar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("null"),
-            Self::Integer(number) => number.fmt(f),
-            Self::Text(text) => f.write_str(text),
-        }
     }
 }
 
@@ -477,7 +466,7 @@ pub(crate) enum UniqueRule {
     Local,
 }
 
-/// Something that must hold: values of a table's columns, and the slots they lead to.
+/// Something that must hold: values of a table's columns, or a statement, and the slots they lead to.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(deny_unknown_fields, default))]
@@ -488,10 +477,14 @@ pub(crate) struct TestRule {
     pub(crate) rows: Option<Names<At<Scalar>>>,
     /// A row with these values that is inserted.
     pub(crate) insert: Option<Names<At<Scalar>>>,
+    /// A statement, in place of a table.
+    pub(crate) sql: Option<At<String>>,
+    /// The values of its parameters.
+    pub(crate) params: Vec<At<Scalar>>,
     /// The slots that are asked, as `placement/number` or `group/number`; `all`: every one.
     pub(crate) slots: Option<At<Vec<String>>>,
     /// The shards that those slots are on.
     pub(crate) shards: Option<At<Vec<String>>>,
-    /// The number of the error that refuses it.
+    /// The number of the error, or the `DZnnnn`, that refuses it.
     pub(crate) refused: Option<At<Scalar>>,
 }

@@ -188,6 +188,12 @@ fn read_test(section: &Section<'_>) -> TestRule {
         table: placed(section, "table", &forms::IDENTIFIER),
         rows: given("rows").then(|| names(section, "rows", &forms::SCALAR)),
         insert: given("insert").then(|| names(section, "insert", &forms::SCALAR)),
+        sql: placed(section, "sql", &kind::TEXT),
+        params: section
+            .list("params", &forms::SCALAR)
+            .into_iter()
+            .map(|(at, value)| At::new(at, value))
+            .collect(),
         slots: labels(section, "slots"),
         shards: labels(section, "shards"),
         refused: placed(section, "refused", &forms::SCALAR),

@@ -1,13 +1,16 @@
-//! The tests that stand in a rule file: values, and the slots that they must lead to.
+//! The tests that stand in a rule file: values or a statement, and the slots that they must lead to.
 
 use std::collections::BTreeSet;
 
 use crate::config::document::{Position, Report, did_you_mean};
+use crate::error::ProxyError;
 use crate::sharding::file::model::{At, Document, Names, Scalar, TestRule};
-use crate::sharding::key::{KeyId, KeyValue, Match, Stored};
+use crate::sharding::key::{KeyId, KeyLiteral, KeyValue, Match, Stored};
 use crate::sharding::placement::{Located, Unplaced};
+use crate::sharding::planner::{Action, Request, plan};
 use crate::sharding::rules::{PlacedTable, ShardingRules, TableId, TableKind};
 use crate::sharding::slots::SlotSet;
+use crate::sql::LexMode;
 
 /// Numbers of MySQL's errors for rows without a place.
 const NO_SLOT: u16 = 1526;
@@ -19,7 +22,8 @@ const CONTRADICTION: u16 = 1748;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Found {
     Slots(SlotSet),
-    Refused(u16),
+    /// The number of the error and, of a statement, its message.
+    Refused(u16, String),
 }
 
 /// Runs every test; one that fails is a problem of the file.
@@ -34,19 +38,59 @@ pub(super) fn run(report: &Report, document: &Document, rules: &ShardingRules) {
 
 type Wrong = (Position, String);
 
-fn check(test: &At<TestRule>, rules: &ShardingRules) -> Result<(), Wrong> {
-    let rule = &test.value;
-    let at = |message: &str| (test.at, message.to_owned());
-    let Some(table) = &rule.table else { return Err(at("needs `table`")) };
+/// What values of a table's columns lead to.
+fn of_table(
+    rules: &ShardingRules,
+    table: &At<String>,
+    test: &At<TestRule>,
+) -> Result<(Option<TableId>, Found), Wrong> {
     let Some(id) = rules.table_named(&table.value) else {
         let hint = did_you_mean(&table.value, rules.tables().iter().map(|table| &*table.name));
         return Err((table.at, format!("there is no table `{}`{hint}", table.value)));
     };
-    let found = match (&rule.rows, &rule.insert) {
+    let found = match (&test.value.rows, &test.value.insert) {
         (Some(rows), None) => rows_of(rules, id, rows)?,
         (None, Some(row)) => inserted(rules, id, row)?,
         (None, None) => Found::Slots(rules.slots_of(id)),
-        (Some(_), Some(_)) => return Err(at("needs one of `rows` and `insert`, not both")),
+        (Some(_), Some(_)) => {
+            return Err((test.at, "needs one of `rows` and `insert`, not both".to_owned()));
+        }
+    };
+    Ok((Some(id), found))
+}
+
+/// What a statement leads to, as a client in utf8mb4 sends it to MySQL.
+fn planned(rules: &ShardingRules, sql: &At<String>, params: &[At<Scalar>]) -> Found {
+    let parameters: Vec<KeyLiteral<'_>> = params.iter().map(|value| value.value.literal()).collect();
+    let request = Request {
+        text: sql.value.as_bytes(),
+        mode: LexMode::default(),
+        utf8: true,
+        schema: Some(rules.name()),
+        parameters: &parameters,
+    };
+    let universe = rules.slots().len();
+    match plan(rules, &request).action {
+        Action::One { slot, .. } => Found::Slots(SlotSet::one(universe, slot)),
+        Action::Any { .. } => Found::Slots(rules.all_slots()),
+        Action::Scatter(scatter) => Found::Slots(scatter.slots),
+        Action::Write(write) => {
+            Found::Slots(SlotSet::of(universe, write.parts.iter().map(|(slot, _)| *slot)))
+        }
+        Action::Refuse(refusal) => {
+            let error = refusal.sql_error();
+            Found::Refused(error.code, error.message.into_owned())
+        }
+    }
+}
+
+fn check(test: &At<TestRule>, rules: &ShardingRules) -> Result<(), Wrong> {
+    let rule = &test.value;
+    let at = |message: &str| (test.at, message.to_owned());
+    let (id, found) = match (&rule.table, &rule.sql) {
+        (Some(table), None) => of_table(rules, table, test)?,
+        (None, Some(sql)) => (None, planned(rules, sql, &rule.params)),
+        (None, None) | (Some(_), Some(_)) => return Err(at("needs `table` or `sql`")),
     };
     match (&rule.refused, rule.slots.is_some() || rule.shards.is_some()) {
         (Some(refused), false) => compare_refusal(rules, refused, &found),
@@ -87,13 +131,13 @@ fn inserted(rules: &ShardingRules, id: TableId, values: &Names<At<Scalar>>) -> R
     };
     let row = match stored(rules, placed, values) {
         Ok(row) => row,
-        Err(code) => return Ok(Found::Refused(code)),
+        Err(code) => return Ok(Found::Refused(code, String::new())),
     };
     Ok(match rules.placement(placed.placement).slot_of_row(&row) {
         Ok(slot) => Found::Slots(SlotSet::one(rules.slots().len(), slot)),
-        Err(Unplaced::Missing(_)) => Found::Refused(NO_KEY),
-        Err(Unplaced::NoSlot(_)) => Found::Refused(NO_SLOT),
-        Err(Unplaced::Disagree(..)) => Found::Refused(CONTRADICTION),
+        Err(Unplaced::Missing(_)) => Found::Refused(NO_KEY, String::new()),
+        Err(Unplaced::NoSlot(_)) => Found::Refused(NO_SLOT, String::new()),
+        Err(Unplaced::Disagree(..)) => Found::Refused(CONTRADICTION, String::new()),
     })
 }
 
@@ -116,12 +160,12 @@ fn stored<'v>(
 
 fn compare_slots(
     rules: &ShardingRules,
-    id: TableId,
+    id: Option<TableId>,
     expected: &At<Vec<String>>,
     found: &Found,
 ) -> Result<(), Wrong> {
     let wanted = match expected.value.as_slice() {
-        [all] if all == "all" => rules.slots_of(id),
+        [all] if all == "all" => id.map_or_else(|| rules.all_slots(), |id| rules.slots_of(id)),
         [none] if none == "none" => SlotSet::none(rules.slots().len()),
         labels => {
             let mut slots = SlotSet::none(rules.slots().len());
@@ -159,16 +203,19 @@ fn compare_shards(rules: &ShardingRules, expected: &At<Vec<String>>, found: &Fou
 }
 
 fn compare_refusal(rules: &ShardingRules, expected: &At<Scalar>, found: &Found) -> Result<(), Wrong> {
-    match (found, &expected.value) {
-        (Found::Refused(code), Scalar::Integer(wanted)) if i128::from(*code) == *wanted => Ok(()),
-        (found, _) => Err((expected.at, format!("fails: it leads to {}", show(rules, found)))),
-    }
+    let right = match (found, &expected.value) {
+        (Found::Refused(code, _), Scalar::Integer(wanted)) => i128::from(*code) == *wanted,
+        (Found::Refused(_, message), Scalar::Text(wanted)) => message.starts_with(wanted.as_str()),
+        (Found::Refused(..), Scalar::Null) | (Found::Slots(_), _) => false,
+    };
+    if right { Ok(()) } else { Err((expected.at, format!("fails: it leads to {}", show(rules, found)))) }
 }
 
 /// Slots as a test would write them.
 fn show(rules: &ShardingRules, found: &Found) -> String {
     match found {
-        Found::Refused(code) => format!("a refusal with {code}"),
+        Found::Refused(code, message) if message.is_empty() => format!("a refusal with {code}"),
+        Found::Refused(code, message) => format!("a refusal with {code}: {message}"),
         Found::Slots(slots) if slots.is_empty() => "no slot; write `slots: none`".to_owned(),
         Found::Slots(slots) => {
             let labels: Vec<&str> = slots.iter().take(8).map(|slot| &*rules.slot(slot).label).collect();

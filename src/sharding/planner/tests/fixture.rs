@@ -78,9 +78,9 @@ pub(super) fn rules(policies: Policies) -> ShardingRules {
     let tables = tables();
     let ids = tables.iter().enumerate().map(|(at, table)| (table.name.clone(), TableId(at as u32)));
     ShardingRules {
+        owners: Vec::new(),
         name: "waimai".into(),
         revision: 1,
-        owners: Vec::new(),
         policies,
         shards: ["north", "south"].map(|name| Shard { name: name.into(), cluster: name.into() }).into(),
         slots: slots.collect(),
