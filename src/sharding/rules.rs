@@ -14,6 +14,8 @@ pub struct ShardingRules {
     /// The logical database, as clients call it.
     pub(super) name: Box<str>,
     pub(super) revision: u64,
+    /// Of the text and of the files that it names.
+    pub(super) content: u64,
     pub(super) owners: Vec<String>,
     pub(super) policies: Policies,
     pub(super) shards: Vec<Shard>,
@@ -196,6 +198,12 @@ impl ShardingRules {
     #[must_use]
     pub const fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// A hash of the file's text and of the files that it names: two revisions with the same one are the same.
+    #[must_use]
+    pub const fn content(&self) -> u64 {
+        self.content
     }
 
     /// Who answers for them.

@@ -18,6 +18,8 @@ pub use mutation::{Mutant, Mutation, mutate};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::config::ConfigError;
 use crate::config::document::{Fingerprint, Node, Problem, Report, Section};
 use crate::sharding::key::Date;
@@ -59,11 +61,29 @@ pub fn read(text: &str, file: &Path, surroundings: &Surroundings<'_>) -> RulesRe
         Ok(node) => node,
         Err(problem) => return RulesReading { rules: wrong(vec![problem]), files: BTreeMap::new() },
     };
-    let report = Report::new(file.parent().unwrap_or(Path::new("")));
-    let rules = understood(&report, &node, surroundings);
+    let report = Report::new(&folder_of(file));
+    let mut rules = understood(&report, &node, surroundings);
     let (problems, _, files) = report.into_parts();
+    rules.content = content(text, &files);
     let rules = if problems.is_empty() { Ok(rules) } else { wrong(problems) };
     RulesReading { rules, files }
+}
+
+/// Where the files that `file` names are: beside it, wherever a link leads.
+fn folder_of(file: &Path) -> PathBuf {
+    let real = std::fs::canonicalize(file);
+    let real = real.as_deref().unwrap_or(file);
+    real.parent().unwrap_or(Path::new("")).to_owned()
+}
+
+/// The hash of a file and of what it names.
+fn content(text: &str, files: &BTreeMap<PathBuf, Fingerprint>) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(text.as_bytes());
+    for fingerprint in files.values().flatten() {
+        hash.update(&fingerprint.to_le_bytes());
+    }
+    hash.digest()
 }
 
 /// The tree of a rule file, which is stricter than YAML: nothing in it stands for something elsewhere.

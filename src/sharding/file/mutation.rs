@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::config::document::{Node, Position, Report, Value, join};
-use crate::sharding::file::{Surroundings, parsed, understood};
+use crate::sharding::file::{Surroundings, folder_of, parsed, understood};
 
 /// Parts of a file that decide where rows are.
 const DECISIVE: [&str; 3] = ["keys", "placements", "tables"];
@@ -44,7 +44,7 @@ pub fn mutate(text: &str, file: &Path, surroundings: &Surroundings<'_>) -> Mutat
         let mut mutant = root.clone();
         let Some(place) = at(&mut mutant, &flip.way) else { continue };
         *place = flip.value;
-        let report = Report::new(file.parent().unwrap_or(Path::new("")));
+        let report = Report::new(&folder_of(file));
         understood(&report, &mutant, surroundings);
         let (problems, _, _) = report.into_parts();
         if problems.is_empty() {

@@ -37,6 +37,7 @@ pub(super) fn rules(report: &Report, document: &Document, surroundings: &Surroun
         slots: Vec::new(),
         homes: HashMap::new(),
         databases: HashMap::new(),
+        prefixes: HashMap::new(),
     };
     builder.shards_listed();
     builder.keys = document.keys.0.iter().map(|(name, form)| keys::key(&builder, name, form)).collect();
@@ -53,6 +54,7 @@ pub(super) fn rules(report: &Report, document: &Document, surroundings: &Surroun
     ShardingRules {
         name: document.name.value.as_str().into(),
         revision: document.revision,
+        content: 0,
         owners: document.owners.clone(),
         policies,
         shards: builder.shards,
@@ -84,6 +86,8 @@ struct Builder<'d> {
     homes: HashMap<(ShardId, Box<str>), SlotId>,
     /// Which slot has which database of which cluster.
     databases: HashMap<(Box<str>, Box<str>), SlotId>,
+    /// What the labels of slots begin with, each with its placement.
+    prefixes: HashMap<String, String>,
 }
 
 impl Builder<'_> {

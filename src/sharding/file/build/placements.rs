@@ -90,6 +90,7 @@ fn draft(builder: &mut Builder<'_>, name: &At<String>, rule: &PlacementRule) -> 
         builder.problem(name.at, path, message);
         return None;
     }
+    distinct_labels(builder, name, &groups);
     let ids = slots::add(builder, rule, &groups, &step, &owners);
     let mut cells = Vec::with_capacity(outcomes * owners.len());
     for (group, ids) in ids.iter().enumerate() {
@@ -110,6 +111,22 @@ fn draft(builder: &mut Builder<'_>, name: &At<String>, rule: &PlacementRule) -> 
     steps.push(Step { key: step.key, algorithm: step.algorithm, also_from: Vec::new() });
     genes(builder, rule, &step.numbering, &mut steps, &path);
     Some(Draft { name: name.value.clone(), steps, cells })
+}
+
+/// Refuses what would give slots of two placements the same label.
+fn distinct_labels(builder: &mut Builder<'_>, name: &At<String>, groups: &Groups<'_>) {
+    let own = [name.value.clone()];
+    for prefix in groups.names.unwrap_or(&own) {
+        let Some(other) = builder.prefixes.insert(prefix.clone(), name.value.clone()) else { continue };
+        // A placement that is given twice has been told.
+        if other != name.value {
+            let message = format!(
+                "slots of `{other}` are called `{prefix}/0` and so on already; give {} another name",
+                if groups.names.is_some() { "this group" } else { "this placement" }
+            );
+            builder.problem(name.at, groups.path, message);
+        }
+    }
 }
 
 /// Buckets that have a slot of their own.

@@ -81,6 +81,7 @@ pub(super) fn rules(policies: Policies) -> ShardingRules {
         owners: Vec::new(),
         name: "waimai".into(),
         revision: 1,
+        content: 0,
         policies,
         shards: ["north", "south"].map(|name| Shard { name: name.into(), cluster: name.into() }).into(),
         slots: slots.collect(),
