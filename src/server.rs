@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{error, info, warn};
 
-use crate::admin::{self, AdminState, Controls, Lifecycle, Readiness, systemd};
+use crate::admin::{self, AdminState, Controls, Lifecycle, Readiness, RunningRules, systemd};
 use crate::backend::pool::{Upkeep, WorkerId};
 use crate::config::{Config, ConfigError, ConfigFile, Poll};
 use crate::engine::accounts::Accounts;
@@ -159,10 +159,12 @@ impl Server {
         let (stop_admin, stop) = watch::channel(false);
         drop(spawn("pins.watch", PinWatch::new(Arc::clone(&self.engine)).run()));
         if let Some(listener) = self.admin.take().and_then(|listener| TcpListener::from_std(listener).ok()) {
+            let engine = Arc::clone(&self.engine);
             let state = AdminState {
                 telemetry: Arc::clone(&self.engine.telemetry),
                 readiness: Arc::clone(&self.readiness),
                 controls: Arc::clone(&self.controls),
+                rules: RunningRules(Box::new(move || engine.snapshot().rules.clone())),
             };
             drop(spawn("admin", async move {
                 if let Err(error) = admin::serve(listener, Arc::new(state), stop).await {

@@ -6,11 +6,13 @@ mod listener;
 mod pins;
 mod protection;
 mod readiness;
+mod rules;
 pub mod systemd;
 
 pub use protection::Controls;
 pub use readiness::{Lifecycle, Readiness, Reasons};
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::listener::BoundedListener;
+use crate::sharding::RuleSet;
 use crate::telemetry::{self, Telemetry};
 
 const INDEX: &str = include_str!("index.html");
@@ -42,6 +45,17 @@ pub struct AdminState {
     pub readiness: Arc<Readiness>,
     /// Doors, rules and switches.
     pub controls: Arc<Controls>,
+    /// The sharding rules that statements go by now.
+    pub rules: RunningRules,
+}
+
+/// The sharding rules of this moment.
+pub struct RunningRules(pub Box<dyn Fn() -> RuleSet + Send + Sync>);
+
+impl fmt::Debug for RunningRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RunningRules")
+    }
 }
 
 /// Answers HTTP requests on `listener` until `stop` becomes true (or its sender is gone) and the
@@ -71,6 +85,7 @@ fn router(state: Arc<AdminState>) -> Router {
         .route("/pins", get(pins))
         .route("/protection", get(protection))
         .route("/switches/{name}", post(switch_off).delete(switch_on))
+        .route("/rules", get(running_rules))
         .layer(middleware::map_response(one_request_a_connection))
         .with_state(state)
 }
@@ -105,6 +120,10 @@ async fn readyz(State(state): State<Arc<AdminState>>) -> Response {
 
 async fn pins(State(state): State<Arc<AdminState>>) -> Response {
     ([(CONTENT_TYPE, JSON)], pins::to_json(state.telemetry.pins())).into_response()
+}
+
+async fn running_rules(State(state): State<Arc<AdminState>>) -> Response {
+    ([(CONTENT_TYPE, JSON)], rules::to_json(&(state.rules.0)())).into_response()
 }
 
 async fn digests(State(state): State<Arc<AdminState>>, RawQuery(query): RawQuery) -> Response {

@@ -23,6 +23,7 @@ impl Port {
             telemetry: Arc::new(Telemetry::new(1)),
             readiness: Arc::new(Readiness::new(reasons)),
             controls: Arc::default(),
+            rules: RunningRules(Box::new(RuleSet::default)),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -58,6 +59,7 @@ async fn each_page_answers_in_its_own_type() {
         ("/metrics", "application/openmetrics-text; version=1.0.0; charset=utf-8", "# EOF"),
         ("/healthz", "text/plain", "ok"),
         ("/digests", "application/json", "{\"digests\":[]}"),
+        ("/rules", "application/json", "{\"rules\":[]}"),
         ("/pins", "application/json", "{\"pinned\":[],\"pins\":[]}"),
     ] {
         let reply = port.get(path).await;

@@ -1,5 +1,6 @@
 //! Rule files with a real server behind them: compared with its tables, and read again while the proxy runs.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,8 +50,94 @@ const USERS: &str = "CREATE TABLE users (id BIGINT UNSIGNED NOT NULL PRIMARY KEY
 const MAILS: &str = "CREATE TABLE mails (email VARCHAR(80) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci \
                      NOT NULL, PRIMARY KEY (email))";
 
+const PLANTED: &str = "
+api: dazzle/v1
+name: planted
+revision: 1
+keys: {user_id: bigint unsigned, email: {type: varchar(80), collation: utf8mb4_bin}}
+placements:
+  by_user: {hash: user_id, slots: {main: 0-1}}
+  by_range: {range: user_id, ranges: {0: {below: 9}, 1: {from: 9}}, slots: {main: 0-1}, database: 'range_{slot}'}
+tables:
+  users: {placement: by_user, columns: {id: user_id}}
+  orders: {with: users, columns: {user_id: user_id}}
+tests: [{table: users, rows: {id: 1001}, slots: [by_user/0]}]
+";
+
+/// What is replaced by what, and what is told of it.
+const MISTAKES: [(&str, &str, &str); 9] = [
+    (
+        "hash: user_id",
+        "hsh: user_id",
+        "planted.yaml:7:13: placements.by_user.hsh: unknown setting; did you mean `hash`?",
+    ),
+    ("{main: 0-1}", "{main: [0, 2]}", "planted.yaml:7:36: placements.by_user.slots: no shard has slot 1"),
+    (
+        "1: {from: 9}",
+        "1: {from: 5}",
+        "planted.yaml:8:54: placements.by_range.ranges: overlaps with the range in line 8",
+    ),
+    (
+        "1: {from: 9}",
+        "1: {from: 11}",
+        "planted.yaml:8:54: placements.by_range.ranges: leaves a hole: nothing holds 9",
+    ),
+    ("bigint unsigned", "timestamp", "planted.yaml:5:17: keys.user_id: "),
+    (", collation: utf8mb4_bin", "", "planted.yaml:5:48: keys.email: a string needs a collation"),
+    (
+        "slots: [by_user/0]",
+        "slots: [by_user/1]",
+        "planted.yaml:12:49: tests[0]: fails: it leads to `slots: [by_user/0]`",
+    ),
+    (
+        "{placement: by_user, columns: {id: user_id}}",
+        "{with: orders}",
+        "planted.yaml:10:17: tables.users.with: a cycle",
+    ),
+    ("main: 0-1}", "mian: 0-1}", "the configuration has no cluster `mian`; did you mean `main`?"),
+];
+
+const APPLIED: &str = "
+api: dazzle/v1
+name: applied
+revision: 1
+defaults: {scatter_read: {slots_max: 1}}
+keys: {user_id: bigint unsigned}
+placements: {by_user: {hash: user_id, slots: {main: 0-1}}}
+tables: {users: {placement: by_user, columns: {id: user_id}}}
+tests: [{table: users, slots: all}]
+";
+
 fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// Writes a rule file and applies it.
+async fn apply((file, run): (&Path, &Path), text: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    fs::write(file, text).unwrap();
+    dazzle(&[&["apply", shown(file), "--folder", shown(run)][..], more].concat()).await
+}
+
+/// Revisions that may not follow `second`, each for its reason.
+async fn unwelcome(file: &Path, run: &Path, config: &Path, second: &str) {
+    let against = ["--against", shown(config)];
+    // What it has seen tells whom a further revision would refuse.
+    let third = second.replace("revision: 2", "revision: 3").replace("slots_max: 2", "slots_max: 1");
+    fs::write(file, &third).unwrap();
+    let (code, out, err) = dazzle(&["plan", shown(file), "--against", shown(config), "--strict"]).await;
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(out.contains("policy  defaults: scatter_read.slots_max 2 → 1"), "{out}");
+    assert!(out.lines().any(|line| line.starts_with("refused") && line.contains("FROM users")), "{out}");
+
+    // What would lose rows from sight is not applied, nor is nonsense.
+    for (from, to, told) in [
+        ("slots: {main: 0-1}", "slots: {main: 0-3}", "re-key  by_user: 75.0 %"),
+        ("hash:", "hsh:", "did you mean `hash`?"),
+        ("{main: 0-1}", "{other: 0-1}", "no cluster `other`"),
+    ] {
+        let (code, _, err) = apply((file, run), &third.replace(from, to), &against).await;
+        assert!(code == Some(1) && err.contains(told), "{err}");
+    }
 }
 
 both! {
@@ -104,5 +191,95 @@ both! {
         let again = proxy.start_again();
         assert!(!again.ended().await.success());
         assert!(again.log().contains("the configuration has no cluster `elsewhere`"), "{}", again.log());
+    }
+
+    async fn every_planted_mistake_is_refused_with_its_place_and_the_running_revision_stays(server) {
+        let rules = write(server, "planted.yaml", PLANTED);
+        for slot in 0..2 {
+            server.create_schema(&format!("planted_{slot}")).await.unwrap();
+            server.execute(&[format!("CREATE TABLE planted_{slot}.users (id BIGINT UNSIGNED PRIMARY KEY)")]).await.unwrap();
+        }
+        let proxy = Setup::new(server).top(&format!("sharding: {{rules: [{}]}}", rules.display())).start().await;
+        let mut conn = proxy.login().schema("planted").connect().await;
+        conn.ok("INSERT INTO users (id) VALUES (7)").await;
+        for (from, to, told) in MISTAKES {
+            assert!(PLANTED.contains(from), "{from}");
+            fs::write(&rules, PLANTED.replacen(from, to, 1)).unwrap();
+            proxy.signal(Signal::HUP);
+            eventually(told, async || proxy.log().contains(told)).await;
+            assert_eq!(conn.value("SELECT id FROM users WHERE id = 7").await, "7", "after {told}");
+            let (code, out, _) = dazzle(&["validate", "--json", shown(&rules)]).await;
+            // Only the configuration knows the clusters.
+            let seen = code == Some(1) && out.contains("\"line\":");
+            assert!(seen || told.contains("has no cluster"), "{out}");
+        }
+    }
+
+    async fn a_revision_is_switched_beneath_sessions_that_go_on(server) {
+        let folder = server.dir().parent().unwrap().join("applied");
+        fs::create_dir_all(folder.join("run")).unwrap();
+        let run = folder.join("run");
+        for slot in 0..2 {
+            server.create_schema(&format!("applied_{slot}")).await.unwrap();
+            server.execute(&[format!("CREATE TABLE applied_{slot}.users (id BIGINT UNSIGNED PRIMARY KEY, n INT)")]).await.unwrap();
+        }
+        let file = folder.join("new.yaml");
+        let (code, out, err) = apply((&file, &run), APPLIED, &[]).await;
+        assert_eq!(code, Some(0), "{out}{err}");
+        let proxy = Setup::new(server).top(&format!("sharding: {{rules: [{}]}}", run.display())).start().await;
+        let config = proxy.config();
+        let against = ["--against", shown(&config)];
+        let mut sessions = Vec::new();
+        for id in 0..8 {
+            let mut conn = proxy.login().schema("applied").connect().await;
+            conn.ok(&format!("INSERT INTO users (id, n) VALUES ({id}, {id})")).await;
+            sessions.push(conn);
+        }
+        assert_eq!(sessions[0].fails("SELECT COUNT(*) FROM users").await, 1104, "revision 1 asks one slot");
+        // A transaction is open while the rules change beneath it.
+        sessions[7].ok("BEGIN").await;
+        sessions[7].ok("UPDATE users SET n = 70 WHERE id = 7").await;
+
+        let second = APPLIED.replace("revision: 1", "revision: 2").replace("slots_max: 1", "slots_max: 2");
+        let applied = Cell::new(false);
+        let answered = Cell::new(0);
+        let ((code, out, err), ()) = tokio::join!(
+            async {
+                let done = apply((&file, &run), &second, &against).await;
+                applied.set(true);
+                done
+            },
+            async {
+                while !applied.get() {
+                    for (id, conn) in sessions.iter_mut().enumerate().take(7) {
+                        let sql = format!("SELECT n FROM users WHERE id = {id}");
+                        assert_eq!(conn.value(&sql).await, id.to_string());
+                        answered.set(answered.get() + 1);
+                    }
+                }
+            }
+        );
+        assert_eq!(code, Some(0), "{out}{err}");
+        assert!(out.contains("`applied` revision 2 runs"), "{out}");
+        assert!(answered.get() > 100, "{} statements", answered.get());
+        sessions[7].ok("COMMIT").await;
+        assert_eq!(sessions[7].value("SELECT n FROM users WHERE id = 7").await, "70");
+        for conn in &mut sessions {
+            assert_eq!(conn.value("SELECT COUNT(*) FROM users").await, "8", "the same session goes by revision 2");
+        }
+
+        unwelcome(&file, &run, &config, &second).await;
+        assert_eq!(sessions[3].value("SELECT COUNT(*) FROM users").await, "8");
+
+        let back = ["rollback", "applied", "1", "--folder", shown(&run), "--against", shown(&config), "--json"];
+        let (code, out, err) = dazzle(&back).await;
+        assert!(code == Some(0) && out.contains("\"revision\":3"), "{out}{err}");
+        for conn in &mut sessions {
+            assert_eq!(conn.fails("SELECT COUNT(*) FROM users").await, 1104);
+        }
+        let (code, out, _) = dazzle(&["history", "applied", "--folder", shown(&run)]).await;
+        assert_eq!((code, out.lines().count()), (Some(0), 3), "{out}");
+        assert!(out.lines().last().unwrap().ends_with("3/applied.yaml  runs"), "{out}");
+        assert!(proxy.http("/rules").1.contains("\"name\":\"applied\",\"revision\":3,"));
     }
 }

@@ -1,14 +1,16 @@
 //! `dazzle rules diff` and `dazzle rules plan`: what a new revision changes, and whether it may take effect.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::cli::rules::running::Running;
 use crate::cli::rules::statements::Fates;
-use crate::cli::rules::{Loaded, load_or_tell, output};
-use crate::sharding::{Change, Weight};
+use crate::cli::rules::{load_or_tell, output};
+use crate::sharding::{Change, ShardingRules, Weight};
 
 /// Tell what differs between two revisions, in the words of the rules
 #[derive(Debug, Args)]
@@ -32,21 +34,25 @@ pub(super) struct Diff {
 /// rows to be there before. The revision must be the next one.
 #[derive(Debug, Args)]
 pub(super) struct Plan {
-    /// The file that runs
-    #[arg(value_name = "RUNNING")]
-    running: PathBuf,
+    /// The file that runs, unless --against tells, and the file that is to follow
+    #[arg(value_name = "FILE", num_args = 1..=2, required = true)]
+    files: Vec<PathBuf>,
 
-    /// The file that is to follow
-    #[arg(value_name = "NEW")]
-    new: PathBuf,
+    /// Compare with what the Dazzle of this configuration runs now, and where its recent statements go
+    #[arg(long, value_name = "CONFIG")]
+    against: Option<PathBuf>,
 
-    /// Slots whose rows have been moved already, by label
+    /// What has been moved already, as the plan calls it: a slot, all slots of a placement or group, a sequence
     #[arg(long, value_name = "SLOT")]
     moved: Vec<String>,
 
-    /// Also compare where these statements go, one on each line (recent digests, a corpus)
+    /// Also compare where these statements go, one on each line
     #[arg(long, value_name = "FILE")]
     statements: Option<PathBuf>,
+
+    /// End with 1, too, if a statement would be refused or ask more slots
+    #[arg(long)]
+    strict: bool,
 
     /// One JSON value, for pipelines
     #[arg(long)]
@@ -69,37 +75,68 @@ pub(super) fn diff(arguments: &Diff) -> ExitCode {
 }
 
 pub(super) fn plan(arguments: &Plan) -> ExitCode {
-    let (Some(running), Some(new)) = (load_or_tell(&arguments.running), load_or_tell(&arguments.new)) else {
-        return ExitCode::FAILURE;
-    };
-    let Verdict { changes, mut obstacles } = verdict(&running, &new, &arguments.moved);
-    let fates = match arguments.statements.as_deref().map(|file| Fates::of_file(&running, &new, file)) {
-        None => None,
-        Some(Ok(fates)) => Some(fates),
-        Some(Err(why)) => {
-            obstacles.push(why);
-            None
+    match planned(arguments) {
+        Ok((verdict, fates)) => tell(arguments, &verdict, &fates),
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
         }
+    }
+}
+
+fn planned(arguments: &Plan) -> Result<(Verdict, Vec<Fates>), String> {
+    let read = |file: &Path| super::load(file).map_err(|error| error.to_string());
+    let (running, new, seen) = match (arguments.files.as_slice(), &arguments.against) {
+        ([running, new], None) => (Some(Arc::new(read(running)?.rules)), read(new)?.rules, Vec::new()),
+        ([new], Some(config)) => {
+            let new = read(new)?.rules;
+            let process = Running::of(config)?;
+            (process.rules_of(new.name())?, new, process.seen()?)
+        }
+        ([..], None) => return Err("needs RUNNING and NEW, or NEW and --against CONFIG".to_owned()),
+        ([..], Some(_)) => return Err("needs RUNNING or --against CONFIG, not both".to_owned()),
     };
+    let Some(running) = running else {
+        // Nothing runs that could be lost from sight.
+        return Ok((Verdict { changes: Vec::new(), obstacles: Vec::new() }, Vec::new()));
+    };
+    let mut fates = Vec::new();
+    if arguments.against.is_some() {
+        fates.push(Fates::of(&running, &new, &seen));
+    }
+    if let Some(file) = &arguments.statements {
+        fates.push(Fates::of_file(&running, &new, file)?);
+    }
+    Ok((verdict(&running, &new, &arguments.moved), fates))
+}
+
+fn tell(arguments: &Plan, Verdict { changes, obstacles }: &Verdict, fates: &[Fates]) -> ExitCode {
+    let worse: usize = fates.iter().map(Fates::worse).sum();
     if arguments.json {
         let list: Vec<Value> = changes.iter().map(|(change, blocks)| as_json(change, *blocks)).collect();
         output::print_json(&json!({
             "allowed": obstacles.is_empty(),
             "changes": list,
             "obstacles": obstacles,
-            "statements": fates.as_ref().map(Fates::json),
+            "statements": fates.iter().map(Fates::json).collect::<Vec<_>>(),
         }));
     } else {
-        for (change, blocks) in &changes {
+        for (change, blocks) in changes {
             let mark = if *blocks { "BLOCKS " } else { "       " };
             output::print(&format!("{mark}{change}\n"));
         }
-        output::print(&fates.map(|fates| fates.text()).unwrap_or_default());
-        for obstacle in &obstacles {
+        for fates in fates {
+            output::print(&fates.text());
+        }
+        if changes.is_empty() && obstacles.is_empty() {
+            output::print("nothing changes where rows are\n");
+        }
+        for obstacle in obstacles {
             eprintln!("{obstacle}");
         }
     }
-    if obstacles.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let well = obstacles.is_empty() && !(arguments.strict && worse > 0);
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Whether one revision may follow another.
@@ -111,13 +148,13 @@ pub(super) struct Verdict {
 }
 
 /// Judges whether `new` may follow `running`; the rows of `moved` slots are where they will be looked for.
-pub(super) fn verdict(running: &Loaded, new: &Loaded, moved: &[String]) -> Verdict {
+pub(super) fn verdict(running: &ShardingRules, new: &ShardingRules, moved: &[String]) -> Verdict {
     let judge = |change: Change| {
-        let moved = change.weight == Weight::Move && moved.contains(&change.subject);
+        let moved = change.weight == Weight::Move && moved.iter().any(|done| covers(done, &change.subject));
         let blocks = change.weight.strands_rows() && !moved;
         (change, blocks)
     };
-    let changes: Vec<(Change, bool)> = running.rules.difference(&new.rules).into_iter().map(judge).collect();
+    let changes: Vec<(Change, bool)> = running.difference(new).into_iter().map(judge).collect();
     let mut obstacles = numbering(running, new);
     let blocking = changes.iter().filter(|(_, blocks)| *blocks).count();
     if blocking > 0 {
@@ -126,19 +163,24 @@ pub(super) fn verdict(running: &Loaded, new: &Loaded, moved: &[String]) -> Verdi
     Verdict { changes, obstacles }
 }
 
+/// Whether `done` names the subject of a change, or the placement or group that the slot belongs to.
+fn covers(done: &str, subject: &str) -> bool {
+    subject.strip_prefix(done).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// One logical database, and the next revision of it.
-fn numbering(running: &Loaded, new: &Loaded) -> Vec<String> {
+fn numbering(running: &ShardingRules, new: &ShardingRules) -> Vec<String> {
     let mut wrong = Vec::new();
-    if running.rules.name() != new.rules.name() {
-        wrong.push(format!("these are rules of `{}` and of `{}`", running.rules.name(), new.rules.name()));
+    if running.name() != new.name() {
+        wrong.push(format!("these are rules of `{}` and of `{}`", running.name(), new.name()));
     }
-    let (runs, next) = (running.rules.revision(), new.rules.revision());
+    let (runs, next) = (running.revision(), new.revision());
     if next != runs + 1 {
         wrong.push(format!("revision {runs} runs, so the next is {}, not {next}", runs + 1));
     }
     wrong
 }
 
-fn as_json(change: &Change, blocks: bool) -> Value {
+pub(super) fn as_json(change: &Change, blocks: bool) -> Value {
     json!({ "weight": change.weight.name(), "subject": change.subject, "text": change.text, "blocks": blocks })
 }

@@ -8,6 +8,8 @@ mod explain;
 mod find;
 mod import;
 mod output;
+mod revisions;
+mod running;
 mod statements;
 mod test;
 mod validate;
@@ -75,14 +77,22 @@ struct Loaded {
     file: PathBuf,
     text: String,
     rules: ShardingRules,
+    /// The files that it names.
+    named: Vec<PathBuf>,
 }
 
 /// Reads one file; the clusters that its shards may be are not known here.
 fn load(file: &Path) -> Result<Loaded, ConfigError> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| ConfigError::of_file(file, format!("cannot be read: {error}")))?;
-    let rules = read(&text, file, &surroundings()).rules?;
-    Ok(Loaded { file: file.to_owned(), text, rules })
+    read_as(file, text)
+}
+
+/// The same of a text that `file` could hold.
+fn read_as(file: &Path, text: String) -> Result<Loaded, ConfigError> {
+    let reading = read(&text, file, &surroundings());
+    let named = reading.files.into_keys().collect();
+    Ok(Loaded { file: file.to_owned(), text, rules: reading.rules?, named })
 }
 
 /// The same, or the errors on standard error.
