@@ -220,7 +220,10 @@ impl Session {
                 }
             }
         };
-        self.prepared_cleanly(reply.warnings);
+        // Servers keep the diagnostics for a statement that is about them.
+        if !facts.statement.effects.contains(Effects::DIAGNOSTICS) {
+            self.prepared_cleanly(reply.warnings);
+        }
         let statement = Prepared {
             key,
             facts,

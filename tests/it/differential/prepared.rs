@@ -87,6 +87,16 @@ both! {
         }
     }
 
+    async fn show_warnings_can_be_prepared_after_the_statement_it_is_about(server) {
+        compare(server, "it_prepared_warnings", async |conn| {
+            conn.query("SELECT CAST('12x' AS SIGNED)").await;
+            // MySQL does not prepare it.
+            if let Ok(id) = conn.prepare("SHOW WARNINGS").await {
+                conn.execute(id, &[]).await;
+            }
+        }).await;
+    }
+
     async fn prepare_and_execute_fail_as_on_the_server(server) {
         compare(server, "it_unprepared", async |conn| {
             table(conn, 2).await;
