@@ -386,11 +386,7 @@ impl Relaying<'_> {
                 let rewritten = rewrite(&ok, at, client)?;
                 self.note(&ok, rows)?;
                 if let Some(payload) = rewritten.filter(|_| !self.withholds()) {
-                    self.stage(conn);
-                    conn.input().consume(whole);
-                    let mut packet = Vec::with_capacity(payload.len() + HEADER_BYTES);
-                    frame(&mut packet, sequence, &payload);
-                    self.staged.push(&packet);
+                    self.stage_instead(conn, whole, sequence, &payload);
                     return Ok(());
                 }
             }
@@ -398,6 +394,15 @@ impl Relaying<'_> {
         self.done += whole;
         self.outcome.withheld = self.withholds();
         Ok(())
+    }
+
+    /// Stages a packet of the proxy's in the place of the server's, whose `whole` bytes come next.
+    fn stage_instead(&mut self, conn: &mut BackendConn, whole: usize, sequence: u8, payload: &[u8]) {
+        self.stage(conn);
+        conn.input().consume(whole);
+        let mut packet = Vec::with_capacity(payload.len() + HEADER_BYTES);
+        frame(&mut packet, sequence, payload);
+        self.staged.push(&packet);
     }
 
     /// Handles the ERR of `whole` bytes at `done`, which is to have this sequence id.
@@ -421,11 +426,7 @@ impl Relaying<'_> {
         let renamed = payload.get(9..).zip(renaming).and_then(|(text, renaming)| renaming.message(text));
         if let Some(text) = renamed {
             let payload = [&payload[..9], &text].concat();
-            self.stage(conn);
-            conn.input().consume(whole);
-            let mut packet = Vec::with_capacity(payload.len() + HEADER_BYTES);
-            frame(&mut packet, sequence, &payload);
-            self.staged.push(&packet);
+            self.stage_instead(conn, whole, sequence, &payload);
             return Ok(());
         }
         self.done += whole;
