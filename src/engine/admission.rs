@@ -253,7 +253,7 @@ fn of_error(error: &EngineError) -> protection::Outcome {
             BackendError::Stream(_) | BackendError::Timeout(_) | BackendError::Malformed(_),
         ) => Fault,
         EngineError::Backend(_) => Unknown,
-        EngineError::Lost(_) => Fault,
+        EngineError::Lost(_) | EngineError::Torn(_) => Fault,
         EngineError::Relay(
             RelayError::Server { .. }
             | RelayError::Unsent(_)

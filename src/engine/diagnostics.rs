@@ -138,6 +138,14 @@ impl Session {
         }
     }
 
+    /// The client is told that shards ended its write differently: what it can ask about each of them.
+    pub fn note_torn(&mut self, error: &SqlError, conditions: &ResultSet) {
+        self.note_refusal(error);
+        if !conditions.columns.is_empty() {
+            self.keep_diagnostics(conditions.clone());
+        }
+    }
+
     /// Keeps what SHOW WARNINGS tells of the last statement.
     pub(crate) fn keep_diagnostics(&mut self, conditions: ResultSet) {
         let errors = conditions.rows.iter().filter(|row| is_error(row)).count();

@@ -1,7 +1,7 @@
 //! Why a statement, or a session, could not go on.
 
-use crate::backend::BackendError;
 use crate::backend::pool::PoolError;
+use crate::backend::{BackendError, ResultSet};
 use crate::engine::client::ClientError;
 use crate::engine::relay::RelayError;
 use crate::error::{Blame, ProxyError, SqlError};
@@ -29,6 +29,9 @@ pub enum EngineError {
     /// A refusal of our own.
     #[error("{}", .0.message)]
     Refused(SqlError),
+    /// Some shards have carried out a write and others have not, and what SHOW WARNINGS tells of it.
+    #[error("{}", .0.0.message)]
+    Torn(Box<(SqlError, ResultSet)>),
     /// A refusal for the servers' sake, and what the client is told.
     #[error("{}", .0.0)]
     Protected(Box<(Refusal, SqlError)>),
@@ -62,7 +65,7 @@ impl EngineError {
         match self {
             Self::Client(error) | Self::Relay(RelayError::Client(error)) => Some(error),
             Self::Relay(_) | Self::Backend(_) | Self::Lost(_) => None,
-            Self::Expelled(_) | Self::Refused(_) | Self::Protected(_) => None,
+            Self::Expelled(_) | Self::Refused(_) | Self::Torn(_) | Self::Protected(_) => None,
         }
     }
 
@@ -80,7 +83,8 @@ impl EngineError {
     pub const fn session_survives(&self) -> bool {
         match self {
             Self::Client(_) | Self::Relay(_) | Self::Expelled(_) => false,
-            Self::Backend(_) | Self::Lost(_) | Self::Refused(_) | Self::Protected(_) => true,
+            Self::Backend(_) | Self::Lost(_) | Self::Refused(_) => true,
+            Self::Torn(_) | Self::Protected(_) => true,
         }
     }
 }
@@ -90,7 +94,7 @@ impl ProxyError for EngineError {
         match self {
             Self::Client(_) | Self::Relay(RelayError::Client(_) | RelayError::Gone) => Blame::Client,
             Self::Backend(error) => error.blame(),
-            Self::Relay(_) | Self::Lost(_) => Blame::Backend,
+            Self::Relay(_) | Self::Lost(_) | Self::Torn(_) => Blame::Backend,
             Self::Refused(_) | Self::Expelled(_) => Blame::Client,
             Self::Protected(refused) => refused.0.blame(),
         }
@@ -101,7 +105,7 @@ impl ProxyError for EngineError {
             Self::Backend(error) => error.retryable(),
             Self::Lost(_) => true,
             Self::Protected(refused) => refused.0.retry_after().is_some(),
-            Self::Client(_) | Self::Relay(_) | Self::Refused(_) | Self::Expelled(_) => false,
+            Self::Client(_) | Self::Relay(_) | Self::Refused(_) | Self::Expelled(_) | Self::Torn(_) => false,
         }
     }
 
@@ -115,6 +119,7 @@ impl ProxyError for EngineError {
             }
             Self::Backend(error) => error.sql_error(),
             Self::Refused(error) | Self::Expelled(error) => error.clone(),
+            Self::Torn(torn) => torn.0.clone(),
             Self::Protected(refused) => refused.1.clone(),
         }
     }

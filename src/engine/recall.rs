@@ -193,6 +193,7 @@ pub(crate) fn too_late(error: EngineError) -> EngineError {
         EngineError::Backend(_)
         | EngineError::Refused(_)
         | EngineError::Expelled(_)
+        | EngineError::Torn(_)
         | EngineError::Protected(_) => {
             EngineError::Relay(RelayError::Server { error: StreamError::Closed, untouched: false })
         }

@@ -330,8 +330,10 @@ async fn answer(session: &mut Session, error: &EngineError) -> Result<(), ()> {
         }
         error => {
             let told = error.sql_error();
-            if let EngineError::Refused(_) = error {
-                session.note_refusal(&told);
+            match error {
+                EngineError::Refused(_) => session.note_refusal(&told),
+                EngineError::Torn(torn) => session.note_torn(&told, &torn.1),
+                _ => {}
             }
             session.client.send_error(&told).await
         }

@@ -136,7 +136,7 @@ pub struct Policies {
     pub scatter_read: ScatterRead,
     /// Writes to several slots.
     pub scatter_write: ScatterWrite,
-    /// Transactions that reach a second shard.
+    /// Writes and transactions that reach a second server.
     pub cross_shard_transactions: CrossShard,
 }
 
@@ -177,7 +177,7 @@ pub enum ScatterWrite {
     Allow,
 }
 
-/// What becomes of a transaction that would reach a second shard.
+/// What becomes of a write that would reach a second server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CrossShard {
     /// The statement is refused.

@@ -9,6 +9,7 @@
 mod support;
 
 mod accounts;
+mod across;
 mod combining;
 mod compression;
 mod connection_id;

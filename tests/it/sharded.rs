@@ -9,13 +9,16 @@ use dazzle::lab::{Flavor, Lab, Server};
 use crate::support::{At, Conn, Login, Part, Proxy, Reply, Setup, eventually, own_lab};
 
 /// Two servers with a slot each, and the proxy before them.
-struct Scene {
+pub(crate) struct Scene {
     first: &'static Server,
-    second: Lab,
+    pub(crate) second: Lab,
     proxy: Proxy,
     rules: PathBuf,
     name: &'static str,
 }
+
+/// Where slots are, unless a story has them elsewhere.
+pub(crate) const SLOTS: &str = "main: 0, second: 1";
 
 const TABLES: [&str; 2] = [
     "CREATE TABLE orders (id BIGINT NOT NULL, user_id BIGINT NOT NULL, note VARCHAR(20), PRIMARY KEY (id, user_id))",
@@ -23,17 +26,23 @@ const TABLES: [&str; 2] = [
      made TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6))",
 ];
 
-fn rules(name: &str, defaults: &str) -> String {
+fn rules(name: &str, defaults: &str, slots: &str) -> String {
     format!(
         "api: dazzle/v1\nname: {name}\nrevision: 1\ndefaults: {{{defaults}}}\nkeys: {{user_id: bigint}}\nplacements:\n  \
-         by_user: {{range: user_id, ranges: {{0: {{below: 100}}, 1: {{}}}}, slots: {{main: 0, second: 1}}, database: \
+         by_user: {{range: user_id, ranges: {{0: {{below: 100}}, 1: {{}}}}, slots: {{{slots}}}, database: \
          '{name}_{{slot}}'}}\ntables:\n  orders: {{placement: by_user}}\n  cities: {{reference: true}}\n\
          tests: [{{table: orders, slots: all}}]\n"
     )
 }
 
 /// Keys below 100 are on the first server, those from 100 on the second.
-async fn scene(first: &'static Server, name: &'static str, defaults: &str, user: &str) -> Scene {
+pub(crate) async fn scene(
+    first: &'static Server,
+    name: &'static str,
+    defaults: &str,
+    user: &str,
+    slots: &str,
+) -> Scene {
     let second = own_lab(first.flavor()).await;
     for (server, slot) in [(first, 0), (second.primary(), 1)] {
         let database = format!("{name}_{slot}");
@@ -43,7 +52,7 @@ async fn scene(first: &'static Server, name: &'static str, defaults: &str, user:
         server.execute(&sql).await.unwrap();
     }
     let path = second.dir().join(format!("{name}.yaml"));
-    fs::write(&path, rules(name, defaults)).unwrap();
+    fs::write(&path, rules(name, defaults, slots)).unwrap();
     let mut setup = Setup::new(first)
         .user(&["cluster: main", user].join(", "))
         .top(&format!("sharding: {{rules: [{}]}}", path.display()));
@@ -56,18 +65,18 @@ async fn scene(first: &'static Server, name: &'static str, defaults: &str, user:
 }
 
 impl Scene {
-    async fn connect(&self) -> Conn {
+    pub(crate) async fn connect(&self) -> Conn {
         self.proxy.login().schema(self.name).connect().await
     }
 
     /// A session on a server itself, in its slot.
-    async fn direct(&self, slot: usize) -> Conn {
+    pub(crate) async fn direct(&self, slot: usize) -> Conn {
         let server = if slot == 0 { self.first } else { self.second.primary() };
         let at = At::Tcp(server.address().to_string());
         Login::new(at).schema(&format!("{}_{slot}", self.name)).connect().await
     }
 
-    async fn fill(&self, conn: &mut Conn) {
+    pub(crate) async fn fill(&self, conn: &mut Conn) {
         for user in [1, 2, 101, 102] {
             conn.ok(&format!("INSERT INTO orders (id, user_id, note) VALUES ({user}, {user}, 'x')")).await;
         }
@@ -75,7 +84,7 @@ impl Scene {
 }
 
 /// The code and text of the error that ended a reply.
-fn error(reply: &Reply) -> (u16, String) {
+pub(crate) fn error(reply: &Reply) -> (u16, String) {
     match reply.parts.last() {
         Some(Part::Err { code, message, .. }) => (*code, message.clone()),
         other => panic!("no error: {other:?}"),
@@ -90,7 +99,7 @@ async fn executing(conn: &mut Conn) -> String {
 
 both! {
     async fn kill_reaches_every_server_that_a_statement_runs_on(server) {
-        let scene = scene(server, "killed", "", "hints: []").await;
+        let scene = scene(server, "killed", "", "hints: []", SLOTS).await;
         let (mut victim, mut killer) = (scene.connect().await, scene.connect().await);
         scene.fill(&mut killer).await;
         let (mut first, mut second) = (scene.direct(0).await, scene.direct(1).await);
@@ -112,7 +121,7 @@ both! {
     }
 
     async fn a_read_ends_everywhere_after_the_time_of_the_rules(server) {
-        let scene = scene(server, "hurried", "scatter_read: {timeout: 300ms}", "hints: []").await;
+        let scene = scene(server, "hurried", "scatter_read: {timeout: 300ms}", "hints: []", SLOTS).await;
         let mut conn = scene.connect().await;
         scene.fill(&mut conn).await;
         let mut second = scene.direct(1).await;
@@ -128,7 +137,7 @@ both! {
     }
 
     async fn more_rows_than_the_rules_allow_are_an_error_and_no_result(server) {
-        let scene = scene(server, "counted", "scatter_read: {rows_max: 3}", "hints: []").await;
+        let scene = scene(server, "counted", "scatter_read: {rows_max: 3}", "hints: []", SLOTS).await;
         let mut conn = scene.connect().await;
         scene.fill(&mut conn).await;
         let (code, message) = error(&conn.query("SELECT id FROM orders ORDER BY id").await);
@@ -138,7 +147,7 @@ both! {
     }
 
     async fn a_shard_that_is_down_fails_only_what_needs_it(server) {
-        let scene = scene(server, "halved", "", "hints: []").await;
+        let scene = scene(server, "halved", "cross_shard_transactions: best_effort", "hints: []", SLOTS).await;
         let mut conn = scene.connect().await;
         scene.fill(&mut conn).await;
         let Scene { second, proxy, name, .. } = scene;
@@ -156,12 +165,12 @@ both! {
     }
 
     async fn new_rules_reach_running_sessions_but_no_open_transaction(server) {
-        let scene = scene(server, "renewed", "", "hints: []").await;
+        let scene = scene(server, "renewed", "", "hints: []", SLOTS).await;
         let (mut free, mut bound) = (scene.connect().await, scene.connect().await);
         scene.fill(&mut free).await;
         bound.ok("BEGIN").await;
         assert_eq!(bound.value("SELECT COUNT(*) FROM orders WHERE user_id = 1").await, "1");
-        let only_users = rules(scene.name, "").replace("revision: 1", "revision: 2").replace("  cities: {reference: true}\n", "");
+        let only_users = rules(scene.name, "", SLOTS).replace("revision: 1", "revision: 2").replace("  cities: {reference: true}\n", "");
         fs::write(&scene.rules, only_users).unwrap();
         eventually("the new rules", async || free.query("SELECT * FROM cities").await.error().is_some()).await;
         assert_eq!(bound.value("SELECT COUNT(*) FROM orders WHERE user_id = 2").await, "1");
@@ -172,7 +181,7 @@ both! {
     }
 
     async fn copies_of_new_rows_have_one_id_and_one_time(server) {
-        let scene = scene(server, "copied", "", "hints: []").await;
+        let scene = scene(server, "copied", "cross_shard_transactions: best_effort", "hints: []", SLOTS).await;
         let mut conn = scene.connect().await;
         let mut second = scene.direct(1).await;
         // What the copies' servers would generate by themselves is not the same.
@@ -191,7 +200,7 @@ both! {
     }
 
     async fn what_concerns_one_server_alone_is_refused(server) {
-        let scene = scene(server, "common", "", "hints: []").await;
+        let scene = scene(server, "common", "", "hints: []", SLOTS).await;
         let mut conn = scene.connect().await;
         scene.fill(&mut conn).await;
         assert_eq!(conn.fails("SET GLOBAL max_connections = 100").await, 1235);
@@ -203,7 +212,7 @@ both! {
     }
 
     async fn a_hint_needs_a_user_who_may_use_it(server) {
-        let scene = scene(server, "hinted", "", "hints: [slot]").await;
+        let scene = scene(server, "hinted", "", "hints: [slot]", SLOTS).await;
         let mut conn = scene.connect().await;
         scene.fill(&mut conn).await;
         assert_eq!(conn.value("SELECT /*+ dazzle: slot=by_user/1 */ MIN(id) FROM orders").await, "101");

@@ -2,6 +2,7 @@
 //! merged.
 
 mod collations;
+mod commit;
 mod database;
 mod lease;
 mod parameters;

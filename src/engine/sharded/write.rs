@@ -1,19 +1,21 @@
-//! A write to several slots: in one transaction of each shard that it touches, so that what fails before
-//! the first COMMIT leaves nothing behind.
+//! A write to several slots: in one transaction of each server that it touches, so that what fails before
+//! the first COMMIT leaves nothing behind. Over several servers only where the rules allow `best_effort`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{BackendConn, BackendError, ServerLease};
 use crate::engine::error::EngineError;
+use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
+use crate::engine::sharded::commit::{commit, undo};
 use crate::engine::sharded::renaming::Renaming;
 use crate::engine::sharded::scatter::Part;
 use crate::engine::sharded::time;
 use crate::engine::values::Witness;
 use crate::sharding::{ShardId, SlotId};
 use crate::telemetry::StatementContext;
-use crate::wire::{ErrPacket, OkPacket, StatusFlags};
+use crate::wire::{ErrPacket, OkPacket, StatusFlags, StreamError};
 
 /// A reply's packet at most: a server's OK or ERR takes less.
 const PACKET_BYTES_MAX: u64 = 1 << 20;
@@ -37,7 +39,7 @@ pub(crate) enum Sum {
 
 /// What one slot, or all of them, said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Told {
+pub(super) struct Told {
     affected_rows: u64,
     last_insert_id: u64,
     warnings: u16,
@@ -65,18 +67,13 @@ impl Session {
         let all = match self.run_parts(&mut leases, &shards, parts, sum).await {
             Ok(all) => all,
             Err(error) => {
-                undo(leases).await;
+                for lease in &mut leases {
+                    undo(lease).await;
+                }
                 return Err(error);
             }
         };
-        for n in 0..leases.len() {
-            let Err(error) = command(&mut leases[n], "COMMIT").await else { continue };
-            undo(leases).await;
-            return Err(if n == 0 { error.into() } else { torn() });
-        }
-        for lease in &mut leases {
-            time::go_on(lease).await;
-        }
+        commit(leases, &self.labels_of(&shards, parts)).await?;
         self.wrote(summed(&all, sum)).await
     }
 
@@ -97,8 +94,8 @@ impl Session {
         let mut all = Vec::with_capacity(parts.len());
         let mut ids = Ids::new(sum);
         for part in parts {
-            let shard = self.place.as_ref().map(|place| place.database.shard(part.slot));
-            let at = shards.iter().position(|(known, _)| Some(*known) == shard).unwrap_or_default();
+            let server = self.server_of(part.slot);
+            let at = shards.iter().position(|(known, _)| Some(*known) == server).unwrap_or_default();
             let lease = &mut leases[at];
             ids.before(lease).await?;
             let told = self.run_part(lease, part).await?;
@@ -150,7 +147,15 @@ impl Session {
         self.lease = Some(lease);
         if let Err(error) = ended {
             self.drop_lease();
-            return Err(failure.unwrap_or_else(|| error.into()));
+            return Err(match (error, failure) {
+                // Nothing has been committed, and nothing else was open.
+                (_, Some(failure)) if own => failure,
+                (BackendError::Server(packet), failure) => {
+                    failure.unwrap_or_else(|| BackendError::Server(packet).into())
+                }
+                // Whether it was committed is not known, or a transaction is gone: the session goes with it.
+                _ => RelayError::Server { error: StreamError::Closed, untouched: false }.into(),
+            });
         }
         self.mark_and_release();
         match failure {
@@ -196,18 +201,37 @@ impl Session {
         }
     }
 
-    /// The shards of these parts in a fixed order, each with the first of its slots.
+    /// The first shard on the server that `slot` is on: shards of one cluster have one transaction.
+    fn server_of(&self, slot: SlotId) -> Option<ShardId> {
+        let place = self.place.as_ref()?;
+        let pool = place.pool(place.database.shard(slot));
+        let first = place.shards.iter().position(|shard| Arc::ptr_eq(&shard.pool, pool))?;
+        Some(ShardId(first as u16))
+    }
+
+    /// The servers of these parts in a fixed order, each with the first of its slots.
     fn shards_of(&self, parts: &[Part]) -> Vec<(ShardId, SlotId)> {
-        let Some(place) = &self.place else { return Vec::new() };
         let mut shards: Vec<(ShardId, SlotId)> = Vec::new();
         for part in parts {
-            let shard = place.database.shard(part.slot);
+            let Some(shard) = self.server_of(part.slot) else { continue };
             if !shards.iter().any(|(known, _)| *known == shard) {
                 shards.push((shard, part.slot));
             }
         }
         shards.sort_by_key(|(shard, _)| *shard);
         shards
+    }
+
+    /// How the rules call the slots of each shard.
+    fn labels_of(&self, shards: &[(ShardId, SlotId)], parts: &[Part]) -> Vec<Vec<String>> {
+        let Some(place) = &self.place else { return Vec::new() };
+        let rules = &place.database.rules;
+        let label = |slot: SlotId| rules.slot(slot).label.to_string();
+        let of = |shard: ShardId| {
+            let own = parts.iter().filter(|part| self.server_of(part.slot) == Some(shard));
+            own.map(|part| label(part.slot)).collect()
+        };
+        shards.iter().map(|(shard, _)| of(*shard)).collect()
     }
 
     fn in_transaction(&self) -> bool {
@@ -282,26 +306,7 @@ fn generated_inside() -> EngineError {
     )
 }
 
-fn torn() -> EngineError {
-    EngineError::refused(
-        1180,
-        "HY000",
-        "DZ1602: one shard has committed this statement and another one could not; look at both",
-    )
-}
-
-/// What has not been committed is undone. A connection on which that fails is closed, which undoes it as well;
-/// of the others, nobody gets what was set on them.
-async fn undo(leases: Vec<ServerLease>) {
-    for mut lease in leases {
-        match command(&mut lease, "ROLLBACK").await {
-            Ok(_) => lease.mark_dirty(true),
-            Err(_) => lease.close(),
-        }
-    }
-}
-
-async fn command(conn: &mut BackendConn, text: &str) -> Result<Told, BackendError> {
+pub(super) async fn command(conn: &mut BackendConn, text: &str) -> Result<Told, BackendError> {
     command_bytes(conn, text.as_bytes(), CONTROL_TIMEOUT).await
 }
 

@@ -91,7 +91,7 @@ pub(crate) struct Defaults {
     pub(crate) scatter_read: ScatterReadRule,
     /// Whether a write without its key may go to several slots.
     pub(crate) scatter_write: Choice,
-    /// What becomes of a transaction that would reach a second shard.
+    /// What becomes of a write that would reach a second server.
     pub(crate) cross_shard_transactions: Transactions,
 }
 
@@ -154,7 +154,7 @@ pub(crate) enum Choice {
     Allow,
 }
 
-/// What becomes of a transaction that would reach a second shard.
+/// What becomes of a write that would reach a second server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename_all = "snake_case"))]

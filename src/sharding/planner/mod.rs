@@ -186,12 +186,16 @@ fn planned(
     if let Some(slot) = statement.hints.slot {
         return write::hinted(&statement, slot, &mut plan.why);
     }
-    match &tree.root {
+    let action = match &tree.root {
         Root::Query(query) => read::plan(&statement, *query, &mut plan.why),
         Root::Insert(insert) => write::insert(&statement, insert, &mut plan.why),
         Root::Update(update) => write::update(&statement, update, &mut plan.why),
         Root::Delete(delete) => write::delete(&statement, delete, &mut plan.why),
+    }?;
+    if let Action::Write(fanout) = &action {
+        write::keeps_to_one_server(rules, fanout)?;
     }
+    Ok(action)
 }
 
 #[cfg(test)]

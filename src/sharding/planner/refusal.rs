@@ -30,6 +30,9 @@ pub enum Refusal {
     /// A write without its key.
     #[error("a write to {slots} slots")]
     UnkeyedWrite { slots: usize },
+    /// A write that no transaction makes one.
+    #[error("a write to {shards} shards")]
+    CrossShardWrite { shards: usize },
     /// An INSERT without a column list.
     #[error("no column list")]
     NoColumns,
@@ -161,6 +164,13 @@ impl ProxyError for Refusal {
                 1175,
                 "HY000",
                 format!("DZ1508: this write reaches {slots} slots; restrict it by its key to one"),
+            ),
+            Self::CrossShardWrite { shards } => SqlError::new(
+                1235,
+                "42000",
+                format!(
+                    "DZ1519: this write reaches {shards} shards, each of which would commit by itself; send each its rows alone, or allow it by cross_shard_transactions: best_effort in the sharding rules"
+                ),
             ),
             Self::NoColumns => {
                 SqlError::new(1235, "42000", "DZ1510: an INSERT into a sharded table must name its columns")

@@ -1,5 +1,7 @@
 //! Writes: to the slot of their key, split by rows, or to every copy of a reference table.
 
+use std::collections::BTreeSet;
+
 use crate::sharding::key::{KeyId, KeyValue, Stored};
 use crate::sharding::placement::{PlacementId, Unplaced};
 use crate::sharding::planner::block::{InstanceKind, Role, Statement};
@@ -9,7 +11,7 @@ use crate::sharding::planner::read::{Slots, first_home, has_all};
 use crate::sharding::planner::refusal::ColumnProblem;
 use crate::sharding::planner::value::value;
 use crate::sharding::planner::{Action, Fanout, Reason, Refusal, Sql};
-use crate::sharding::rules::{self, PlacedTable, TableId, TableKind, Writes};
+use crate::sharding::rules::{self, CrossShard, PlacedTable, ShardingRules, TableId, TableKind, Writes};
 use crate::sharding::slots::{SlotId, SlotSet};
 use crate::sql::tree::{
     self as sql, Assignment, ColumnName, Delete, ExprId, ExprKind, Insert, Root, Source, Span, Update,
@@ -298,6 +300,18 @@ fn everywhere(statement: &Statement<'_>, source: SlotId) -> Result<Action, Refus
     let sql = statement.client_sql()?;
     let parts = statement.rules.all_slots().iter().map(|slot| (slot, sql.clone())).collect();
     Ok(Action::Write(Fanout { parts, answer: Some(source), same_time: statement.features.time }))
+}
+
+/// A server's transaction makes parts one; over several servers nothing does, so that the rules must allow it.
+pub(super) fn keeps_to_one_server(rules: &ShardingRules, fanout: &Fanout) -> Result<(), Refusal> {
+    if rules.policies().cross_shard_transactions == CrossShard::BestEffort {
+        return Ok(());
+    }
+    let clusters = fanout.parts.iter().map(|(slot, _)| &*rules.shard_of(*slot).cluster);
+    match clusters.collect::<BTreeSet<&str>>().len() {
+        0 | 1 => Ok(()),
+        shards => Err(Refusal::CrossShardWrite { shards }),
+    }
 }
 
 fn top(statement: &Statement<'_>) -> usize {

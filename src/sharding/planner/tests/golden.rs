@@ -10,7 +10,7 @@ use crate::sharding::planner::{Request, plan};
 use crate::sharding::rules::{self, Policies};
 use crate::sql::LexMode;
 
-/// A line is `words|statement`: `wide` allows writes to several slots, numbers are the parameters, anything
+/// A line is `words|statement`: `wide` allows writes to several slots and `across` those to several servers, numbers are the parameters, anything
 /// else is a part of `sql_mode`.
 fn answer(words: &str, text: &str) -> String {
     let mut policies = Policies::default();
@@ -21,6 +21,7 @@ fn answer(words: &str, text: &str) -> String {
         match word.parse::<i128>() {
             Ok(number) => parameters.push(KeyLiteral::Integer(number)),
             Err(_) if word == "wide" => policies.scatter_write = rules::ScatterWrite::Allow,
+            Err(_) if word == "across" => policies.cross_shard_transactions = rules::CrossShard::BestEffort,
             Err(_) if word == "NULL" => parameters.push(KeyLiteral::Null),
             Err(_) => sql_mode.push(word),
         }
