@@ -1,5 +1,7 @@
 //! What is not answered: by a code that drivers classify, a stable number, and a way out.
 
+use std::borrow::Cow;
+
 use crate::error::{Blame, ProxyError, SqlError};
 
 /// Why a statement is not done.
@@ -117,42 +119,24 @@ impl ProxyError for Refusal {
 
     fn sql_error(&self) -> SqlError {
         match self {
-            Self::Unparsed { why } => SqlError::new(
-                1235,
-                "42000",
-                format!(
-                    "DZ1501: this statement cannot be routed: {why} is not understood; name its slot by a hint"
-                ),
-            ),
+            Self::Unparsed { why } => unsupported(format!(
+                "DZ1501: this statement cannot be routed: {why} is not understood; name its slot by a hint"
+            )),
             Self::Unlisted { table } => SqlError::new(
                 1146,
                 "42S02",
                 format!("DZ1502: table '{table}' is not listed in the sharding rules; add it there"),
             ),
-            Self::Foreign { schema } => SqlError::new(
-                1235,
-                "42000",
-                format!(
-                    "DZ1503: schema '{schema}' is not part of the logical database; ask it in a session of its own"
-                ),
-            ),
-            Self::Hint { what } => {
-                SqlError::new(1235, "42000", format!("DZ1504: the hint is not understood: {what}"))
-            }
-            Self::Shape { what } => SqlError::new(
-                1235,
-                "42000",
-                format!(
-                    "DZ1505: {what} cannot be answered exactly over several slots; restrict every sharded table to one slot by its key"
-                ),
-            ),
-            Self::NotColocated { table } => SqlError::new(
-                1235,
-                "42000",
-                format!(
-                    "DZ1506: rows of '{table}' are not proven to be in the slots of the other tables; join it by its key"
-                ),
-            ),
+            Self::Foreign { schema } => unsupported(format!(
+                "DZ1503: schema '{schema}' is not part of the logical database; ask it in a session of its own"
+            )),
+            Self::Hint { what } => unsupported(format!("DZ1504: the hint is not understood: {what}")),
+            Self::Shape { what } => unsupported(format!(
+                "DZ1505: {what} cannot be answered exactly over several slots; restrict every sharded table to one slot by its key"
+            )),
+            Self::NotColocated { table } => unsupported(format!(
+                "DZ1506: rows of '{table}' are not proven to be in the slots of the other tables; join it by its key"
+            )),
             Self::TooManySlots { slots, slots_max } => SqlError::new(
                 1104,
                 "42000",
@@ -165,30 +149,25 @@ impl ProxyError for Refusal {
                 "HY000",
                 format!("DZ1508: this write reaches {slots} slots; restrict it by its key to one"),
             ),
-            Self::CrossShardWrite { shards } => SqlError::new(
-                1235,
-                "42000",
-                format!(
-                    "DZ1519: this write reaches {shards} shards, each of which would commit by itself; send each its rows alone, or allow it by cross_shard_transactions: best_effort in the sharding rules"
-                ),
-            ),
-            Self::NoColumns => {
-                SqlError::new(1235, "42000", "DZ1510: an INSERT into a sharded table must name its columns")
-            }
+            Self::CrossShardWrite { shards } => unsupported(format!(
+                "DZ1519: this write reaches {shards} shards, each of which would commit by itself; send each its rows alone, or allow it by cross_shard_transactions: best_effort in the sharding rules"
+            )),
+            Self::NoColumns => unsupported("DZ1510: an INSERT into a sharded table must name its columns"),
             Self::Column { column, problem } => problem.sql_error(column),
             Self::ReadOnlyTable { table } => {
-                SqlError::new(1235, "42000", format!("DZ1516: table '{table}' is not written by clients"))
+                unsupported(format!("DZ1516: table '{table}' is not written by clients"))
             }
-            Self::StoredFunction => SqlError::new(
-                1235,
-                "42000",
-                "DZ1518: a stored function may read tables of any slot; name the slot by a hint",
-            ),
-            Self::Write { what } => SqlError::new(
-                1235,
-                "42000",
-                format!("DZ1517: {what} cannot be done over several slots; restrict it to one by its key"),
-            ),
+            Self::StoredFunction => {
+                unsupported("DZ1518: a stored function may read tables of any slot; name the slot by a hint")
+            }
+            Self::Write { what } => unsupported(format!(
+                "DZ1517: {what} cannot be done over several slots; restrict it to one by its key"
+            )),
         }
     }
+}
+
+/// ER_NOT_SUPPORTED_YET.
+fn unsupported(message: impl Into<Cow<'static, str>>) -> SqlError {
+    SqlError::new(1235, "42000", message)
 }
