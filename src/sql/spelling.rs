@@ -25,7 +25,8 @@ pub struct Spelling {
 
 impl Spelling {
     /// The spelling of `text`. None for a text that is long, or has something in it that servers read each in
-    /// their own way: an executable comment, a hint, a second statement, an unterminated string.
+    /// their own way: an executable comment, a hint, a second statement, an unterminated string. Nor has one where
+    /// a literal's first byte decides how the bytes before it are cut: `..7` as `. .7`, `k.7`, `1e-7`.
     #[must_use]
     pub fn of(text: &[u8], mode: LexMode) -> Option<Self> {
         if text.len() > TEXT_MAX {
@@ -37,7 +38,12 @@ impl Spelling {
             let token = scanner.next();
             match token.kind {
                 TokenKind::End => break,
-                TokenKind::Number | TokenKind::Text => literals.push((token.kind, token.start..token.end)),
+                TokenKind::Number | TokenKind::Text => {
+                    if !stands_by_itself(&text[..token.start]) {
+                        return None;
+                    }
+                    literals.push((token.kind, token.start..token.end));
+                }
                 TokenKind::Bad
                 | TokenKind::ExecutableOpen
                 | TokenKind::HintOpen
@@ -62,8 +68,8 @@ impl Spelling {
     /// If `text` has this spelling: where its literal of number `wanted` is. Any place will do if there is none
     /// of that number.
     ///
-    /// Between literals the bytes are the same, so a scanner that is at the same place in both cuts the same
-    /// tokens up to the next literal; and the literal itself is cut by the scanner.
+    /// Between literals the bytes are the same and end with one that no literal joins, so a scanner that is at the
+    /// same place in both cuts the same tokens up to the next literal; and the literal itself is cut by the scanner.
     #[must_use]
     pub fn find(&self, text: &[u8], mode: LexMode, wanted: usize) -> Option<Range<usize>> {
         if mode != self.mode {
@@ -89,6 +95,15 @@ impl Spelling {
             (at, from) = (token.end, own.end);
         }
         (text.get(at..)? == &self.text[from..]).then_some(found)
+    }
+}
+
+/// Whether the last token of these bytes is the same whatever literal follows.
+fn stands_by_itself(before: &[u8]) -> bool {
+    match before {
+        [] => true,
+        [.., b'e' | b'E', b'+' | b'-'] => false,
+        [.., last] => last.is_ascii_whitespace() || b"(,=<>+-*/%|&^!~".contains(last),
     }
 }
 
@@ -128,8 +143,15 @@ mod tests {
             check(spelling, 0, other, None);
         }
         let mode = LexMode::default();
-        for none in ["SELECT /*! 1 */ 2", "SELECT 1; SELECT 2", "SELECT /*+ dazzle: slot=7 */ 1", "SELECT 'a"]
-        {
+        for none in [
+            "SELECT /*! 1 */ 2",
+            "SELECT 1; SELECT 2",
+            "SELECT /*+ dazzle: slot=7 */ 1",
+            "SELECT 'a",
+            "SELECT ..7",
+            "SELECT 1e-.7",
+            "SELECT 'a''b'.7",
+        ] {
             assert_eq!(Spelling::of(none.as_bytes(), mode), None, "{none}");
         }
         let signed = Spelling::of(b"SELECT -7", mode).unwrap();
