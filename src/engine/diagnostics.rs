@@ -120,7 +120,7 @@ impl Session {
         if let Some(lease) = self.lease.as_mut() {
             // MariaDB keeps old diagnostics over statements on one level and without tables.
             lease.ask("SELECT 1 FROM (SELECT 1) AS d").await?;
-            self.witness.last_statement = false;
+            self.witness.queried_between();
         }
         Ok(())
     }

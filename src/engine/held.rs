@@ -241,7 +241,7 @@ impl Session {
         if !questions.is_empty() {
             let question = format!("SELECT {} LIMIT 1", questions.join("+"));
             let rows = lease.ask(&question).await.map_err(|error| too_late(error.into()))?;
-            self.witness.last_statement = false;
+            self.witness.queried_between();
             if rows.first().and_then(|row| row.first()) != Some(&Some(b"0".to_vec())) {
                 return Ok(());
             }

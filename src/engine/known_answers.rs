@@ -135,7 +135,7 @@ impl Session {
         let rows = known.answer.rows.len() as u64;
         let outcome = Outcome { status: known.status, row_count: -1, rows, results: 1, ..Outcome::default() };
         self.count(statement, &outcome);
-        self.witness.last_statement = false;
+        self.witness.queried_between();
         self.client.send(&bytes).await?;
         Ok(true)
     }
@@ -191,7 +191,7 @@ impl Session {
             return Ok(None);
         };
         let status = lease.status;
-        self.witness.last_statement = false;
+        self.witness.queried_between();
         self.mark_and_release();
         let plain = warnings == 0 && !answer.columns.is_empty() && !status.has(StatusFlags::IN_TRANS);
         Ok(plain.then(|| Known { answer: Arc::new(answer), status, told }))

@@ -1,7 +1,6 @@
 //! Why a session keeps its server connection: what a statement left behind that no image describes.
 
 use crate::engine::relay::Outcome;
-use crate::engine::values::keeps_found_rows;
 use crate::sql::{Effects, Kind, Statement};
 use crate::telemetry::PinReason;
 use crate::wire::StatusFlags;
@@ -56,6 +55,8 @@ pub struct After {
     pub ended_transaction: bool,
     /// The server reported a change of state that is neither a variable nor the schema.
     pub unexplained: bool,
+    /// FOUND_ROWS() is what it was before.
+    pub kept_found_rows: bool,
 }
 
 impl Pins {
@@ -121,7 +122,7 @@ impl Pins {
     }
 
     /// Takes in what a statement did: of its effects those that it had.
-    pub fn fold(&mut self, statement: &Statement, effects: Effects, after: After) {
+    pub fn fold(&mut self, effects: Effects, after: After) {
         let in_transaction = after.status.has(StatusFlags::IN_TRANS);
         // Ends come first: where a text holds both an end and a beginning, the beginning counts.
         if effects.contains(Effects::UNLOCKS_TABLES) {
@@ -138,7 +139,7 @@ impl Pins {
         if effects.contains(Effects::RELEASE_ALL_LOCKS) {
             self.end(PinReason::NamedLock);
         }
-        if !keeps_found_rows(statement) {
+        if !after.kept_found_rows {
             self.end(PinReason::FoundRows);
         }
         // A statement without tables leaves the characteristics to the next one.
@@ -203,7 +204,7 @@ mod tests {
         let mut pins = Pins::default();
         for text in statements {
             let statement = analyze(text.as_bytes(), LexMode::default());
-            pins.fold(&statement, statement.effects, After::default());
+            pins.fold(statement.effects, After::default());
         }
         pins.iter().collect()
     }
@@ -235,13 +236,13 @@ mod tests {
     fn a_change_the_server_reports_without_a_name_pins() {
         let mut pins = Pins::default();
         let call = analyze(b"CALL p()", LexMode::default());
-        pins.fold(&call, call.effects, After { unexplained: true, ..After::default() });
+        pins.fold(call.effects, After { unexplained: true, ..After::default() });
         assert!(pins.has(PinReason::StateChange) && !pins.lasting().is_empty());
         let mut pins = Pins::default();
         let create = analyze(b"CREATE TEMPORARY TABLE t (a INT)", LexMode::default());
-        pins.fold(&create, create.effects, After { unexplained: true, ..After::default() });
+        pins.fold(create.effects, After { unexplained: true, ..After::default() });
         assert!(!pins.has(PinReason::StateChange));
-        pins.fold(&call, call.effects, After { unexplained: true, ..After::default() });
+        pins.fold(call.effects, After { unexplained: true, ..After::default() });
         assert!(pins.has(PinReason::StateChange), "beside what is known already");
     }
 }

@@ -8,7 +8,8 @@ use crate::engine::error::EngineError;
 use crate::engine::relay::Outcome;
 use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
-use crate::sql::{Effects, Kind, Statement, user_variables};
+use crate::engine::values::found_rows_after;
+use crate::sql::{Effects, FoundRows, Kind, Statement, user_variables};
 use crate::telemetry::PinReason;
 use crate::wire::{StatusFlags, StreamError};
 
@@ -19,6 +20,8 @@ pub(crate) struct Owed {
     insert_id: Option<u64>,
     /// These user variables may have changed.
     user_variables: BTreeSet<Box<str>>,
+    /// FOUND_ROWS() is another one, which the reply did not tell.
+    found_rows: bool,
 }
 
 impl Owed {
@@ -29,7 +32,12 @@ impl Owed {
 
     /// Whether the connection must be asked before it goes.
     pub(crate) fn is_empty(&self) -> bool {
-        self.insert_id.is_none() && self.user_variables.is_empty()
+        self.insert_id.is_none() && self.user_variables.is_empty() && !self.found_rows
+    }
+
+    /// FOUND_ROWS() is known, or yet another one.
+    pub(crate) const fn forget_found_rows(&mut self) {
+        self.found_rows = false;
     }
 }
 
@@ -51,6 +59,9 @@ impl Session {
         if told != 0 || statement.effects.intersects(SILENT) {
             self.owed.insert_id = Some(told);
         }
+        // What takes so long may be asked about; of a SELECT with an offset it would be too dear.
+        self.owed.found_rows |=
+            statement.kind == Kind::CreateTable && found_rows_after(statement, outcome) == FoundRows::Untold;
         if !statement.effects.contains(Effects::ASSIGNS_USER_VARIABLE) {
             return;
         }
@@ -77,6 +88,7 @@ impl Session {
     }
 
     async fn recall(&mut self) -> Result<(), EngineError> {
+        self.learn_found_rows().await?;
         if self.owed.user_variables.is_empty() {
             return self.learn_insert_id().await;
         }
@@ -92,7 +104,7 @@ impl Session {
                 lengths.join("+"),
             ))
             .await?;
-        self.witness.last_statement = false;
+        self.witness.queried_between();
         if answer.rows.is_empty() {
             self.pin(PinReason::UserVariable);
             return self.learn_insert_id().await;
@@ -124,6 +136,17 @@ impl Session {
         if let Some(lease) = self.lease.as_mut() {
             lease.became(&wanted);
         }
+    }
+
+    /// Asks for FOUND_ROWS(), before any other question changes it.
+    async fn learn_found_rows(&mut self) -> Result<(), EngineError> {
+        let asked = std::mem::take(&mut self.owed.found_rows) && self.witness.found_rows;
+        let Some(lease) = self.lease.as_mut().filter(|_| asked) else { return Ok(()) };
+        let rows = lease.ask("SELECT FOUND_ROWS() LIMIT 1").await?;
+        self.witness.queried_between();
+        let value = rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten();
+        self.state.found_rows = value.and_then(|value| str::from_utf8(&value).ok()?.parse().ok());
+        Ok(())
     }
 
     /// A variable that this session has never set must not look like one that another session has: it is NULL
@@ -158,7 +181,7 @@ impl Session {
         }
         let Some(lease) = self.lease.as_mut() else { return Ok(()) };
         let rows = lease.ask("SELECT LAST_INSERT_ID() LIMIT 1").await?;
-        self.witness.last_statement = false;
+        self.witness.queried_between();
         self.take_insert_id(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten());
         Ok(())
     }

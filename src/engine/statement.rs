@@ -23,8 +23,9 @@ use crate::engine::reports::results_min;
 use crate::engine::session::Session;
 use crate::engine::streaming::{stream_command, write_command};
 use crate::engine::tracker::is_uncarried;
+use crate::engine::values::found_rows_after;
 use crate::error::ProxyError;
-use crate::sql::{Access, Effects, Kind, Statement, Tail};
+use crate::sql::{Access, Effects, FoundRows, Kind, Statement, Tail};
 use crate::telemetry::{Activity, CommandKind, PinReason, StatementContext};
 use crate::wire::{Buffer, Capabilities, HEADER_BYTES, Header, PAYLOAD_MAX, ReplyKind, StatusFlags};
 
@@ -461,8 +462,9 @@ impl Session {
             status: outcome.status,
             ended_transaction: was_open && !outcome.status.has(StatusFlags::IN_TRANS),
             unexplained: unexplained || unknown,
+            kept_found_rows: found_rows_after(statement, outcome) == FoundRows::Kept,
         };
-        self.pins.fold(statement, effects, after);
+        self.pins.fold(effects, after);
         let named = effects.contains(Effects::SETS_UNTRACKED) && outcome.error.is_none();
         if !named && outcome.changes.variables.iter().any(|(name, _)| is_uncarried(name)) {
             self.hold_unnamed_variable();

@@ -161,7 +161,7 @@ impl Session {
             return Ok(());
         };
         let mut rows = lease.ask("SELECT DATABASE()").await?;
-        self.witness.last_statement = false;
+        self.witness.queried_between();
         let schema = rows.pop().and_then(|mut row| row.pop()).flatten().unwrap_or_default();
         self.take_in(&Changes { schema: Some(schema.into()), ..Changes::default() });
         Ok(())
@@ -173,7 +173,7 @@ impl Session {
             return Ok(());
         }
         let list: Vec<String> = names.iter().map(|name| format!("@@SESSION.{name}")).collect();
-        self.witness.last_statement = false;
+        self.witness.queried_between();
         // A variable that cannot be read as a session's own cannot be carried either.
         let Ok(mut rows) = lease.ask(&format!("SELECT {}", list.join(","))).await else {
             self.hold_unnamed_variable();

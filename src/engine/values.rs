@@ -5,17 +5,27 @@ use crate::engine::error::EngineError;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
 use crate::engine::statement::{Sending, is_whole};
-use crate::sql::{Effects, InsertId, Kind, SessionValues, Statement, substitute};
+use crate::sql::{Effects, FoundRows, InsertId, Kind, SessionValues, Statement, substitute};
 use crate::telemetry::PinReason;
 use crate::wire::{HEADER_BYTES, frame};
 
 /// What of the session's past the leased connection knows by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Witness {
-    /// It ran the session's last statement, and nothing since: FOUND_ROWS(), ROW_COUNT() and diagnostics.
+    /// It ran the session's last statement, and nothing since: ROW_COUNT() and diagnostics.
     pub(crate) last_statement: bool,
+    /// Its FOUND_ROWS() is the session's.
+    pub(crate) found_rows: bool,
     /// Its LAST_INSERT_ID() is the session's.
     pub(crate) insert_id: bool,
+}
+
+impl Witness {
+    /// Something else than the session's statements ran a query on the connection.
+    pub(crate) const fn queried_between(&mut self) {
+        self.last_statement = false;
+        self.found_rows = false;
+    }
 }
 
 /// Effects with which a text asks about its session.
@@ -100,8 +110,10 @@ impl Session {
         if effects.contains(Effects::READS_LAST_INSERT_ID) && !set {
             values.last_insert_id = self.own_insert_id();
         }
-        if !self.witness.last_statement {
+        if !self.witness.found_rows {
             values.found_rows = self.state.found_rows.filter(|_| effects.contains(Effects::FOUND_ROWS));
+        }
+        if !self.witness.last_statement {
             values.row_count = Some(self.state.row_count).filter(|_| effects.contains(Effects::ROW_COUNT));
             if effects.contains(Effects::DIAGNOSTICS | Effects::READS_SYSTEM_VARIABLE) {
                 values.warning_count = Some(u64::from(self.state.warnings));
@@ -127,8 +139,9 @@ impl Session {
     /// A text whose functions could not be replaced: the server may answer what it knows as well as we do.
     fn unsubstituted(&self, statement: &Statement) -> Result<(), EngineError> {
         let effects = statement.effects;
-        let stale = Effects::FOUND_ROWS | Effects::ROW_COUNT | Effects::DIAGNOSTICS;
-        let asks_before = effects.intersects(stale) && !self.witness.last_statement;
+        let stale = Effects::ROW_COUNT | Effects::DIAGNOSTICS;
+        let asks_before = effects.intersects(stale) && !self.witness.last_statement
+            || effects.contains(Effects::FOUND_ROWS) && !self.witness.found_rows;
         if !asks_before && !effects.intersects(Effects::READS_CONNECTION_ID | Effects::READS_SOCKET) {
             return Ok(());
         }
@@ -137,8 +150,12 @@ impl Session {
 
     /// FOUND_ROWS() of a statement whose count only its own connection knew is not made up.
     pub(crate) fn check_found_rows(&self, statement: &Statement) -> Result<(), EngineError> {
-        let asked = statement.effects.contains(Effects::FOUND_ROWS) && !self.witness.last_statement;
-        if asked && self.state.found_rows.is_none() && !statement.effects.contains(Effects::MULTIPLE) {
+        let effects = statement.effects;
+        let asked = effects.contains(Effects::FOUND_ROWS) && !self.witness.found_rows;
+        // What is asked for behind another statement, a value put in its place cannot answer.
+        let behind = effects.contains(Effects::MULTIPLE) && statement.kind != Kind::Select;
+        let counted = effects.contains(Effects::MULTIPLE | Effects::SQL_CALC_FOUND_ROWS);
+        if asked && (self.state.found_rows.is_none() || behind) && !counted {
             return Err(refusal(
                 "FOUND_ROWS() of the last statement is not known any more; use SQL_CALC_FOUND_ROWS or COUNT(*)",
             ));
@@ -151,13 +168,27 @@ impl Session {
         self.state.errors = u16::from(outcome.error.is_some());
         self.state.warnings = outcome.warnings.max(self.state.errors);
         self.state.error_state = outcome.error_state;
-        if !statement.effects.contains(Effects::DIAGNOSTICS) {
+        let counts = statement.kind != Kind::GetDiagnostics || outcome.error.is_some();
+        if counts {
             self.state.row_count = outcome.row_count;
         }
-        if outcome.error.is_some() || !keeps_found_rows(statement) {
-            self.state.found_rows = found_rows(statement, outcome);
-        }
-        self.witness.last_statement = true;
+        self.count_found_rows(found_rows_after(statement, outcome), outcome.rows);
+        self.witness.last_statement |= counts;
+    }
+
+    /// The leased connection ran a statement that does this to FOUND_ROWS().
+    fn count_found_rows(&mut self, found: FoundRows, rows: u64) {
+        let (value, told) = match found {
+            FoundRows::Kept => return,
+            FoundRows::Rows => (Some(rows), true),
+            FoundRows::One => (Some(1), true),
+            FoundRows::Untold => (None, true),
+            // If it is still what it was, that was somebody else's.
+            FoundRows::Unsure => (None, self.witness.found_rows),
+        };
+        self.state.found_rows = value;
+        self.witness.found_rows = told;
+        self.owed.forget_found_rows();
     }
 
     /// A command of the client failed on the leased connection, which knows the error's diagnostics.
@@ -224,31 +255,18 @@ fn is_evaluated(kind: Kind) -> bool {
     )
 }
 
-/// Statements that leave FOUND_ROWS() as it was, on both servers.
-pub(crate) fn keeps_found_rows(statement: &Statement) -> bool {
-    let plain = matches!(
-        statement.kind,
-        Kind::Set
-            | Kind::Do
-            | Kind::Use
-            | Kind::Begin
-            | Kind::Commit
-            | Kind::Rollback
-            | Kind::Savepoint
-            | Kind::RollbackTo
-            | Kind::ReleaseSavepoint
-            | Kind::Prepare
-            | Kind::Deallocate
-            | Kind::GetDiagnostics
-    );
-    plain && !statement.effects.intersects(OPAQUE | Effects::MULTIPLE)
-}
-
-/// FOUND_ROWS() after a statement, where the reply tells: rows that were skipped by an offset count, too.
-fn found_rows(statement: &Statement, outcome: &Outcome) -> Option<u64> {
-    let told = matches!(statement.kind, Kind::Select | Kind::Values) && outcome.error.is_none();
-    let untold =
-        Effects::SQL_CALC_FOUND_ROWS | Effects::SKIPS_ROWS | Effects::MULTIPLE | Effects::INTO_OUTFILE;
-    let rows = outcome.row_count < 0;
-    (told && rows && !statement.effects.intersects(untold)).then_some(outcome.rows)
+/// What a statement did to FOUND_ROWS(), by its reply.
+pub(crate) fn found_rows_after(statement: &Statement, outcome: &Outcome) -> FoundRows {
+    match statement.found_rows {
+        FoundRows::Kept => FoundRows::Kept,
+        _ if outcome.is_syntax_error() && !statement.effects.intersects(OPAQUE | Effects::MULTIPLE) => {
+            FoundRows::Kept
+        }
+        _ if outcome.error.is_some() => FoundRows::Unsure,
+        // SELECT … INTO: the rows went elsewhere.
+        FoundRows::Rows if outcome.row_count >= 0 => FoundRows::Untold,
+        // What exists already was not filled.
+        FoundRows::Untold if statement.kind == Kind::CreateTable && outcome.warnings > 0 => FoundRows::Unsure,
+        found => found,
+    }
 }

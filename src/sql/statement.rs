@@ -8,6 +8,7 @@ use crate::sql::body;
 use crate::sql::cursor::Cursor;
 use crate::sql::digest::normalize;
 use crate::sql::effects::Effects;
+use crate::sql::found_rows::{FoundRows, found_rows};
 use crate::sql::kind::{Access, Kind};
 use crate::sql::mode::LexMode;
 use crate::sql::reading::{Reading, readings};
@@ -23,6 +24,8 @@ pub struct Statement {
     pub access: Access,
     /// What it does to its session.
     pub effects: Effects,
+    /// What it does to FOUND_ROWS().
+    pub found_rows: FoundRows,
     /// For statistics and people.
     pub digest: Digest,
 }
@@ -70,7 +73,13 @@ pub fn analyze(text: &[u8], mode: LexMode) -> Statement {
     if facts.effects.contains(Effects::UNREADABLE) {
         facts.access = Access::Write;
     }
-    Statement { kind: facts.kind, access: facts.access, effects: facts.effects, digest: digest(text, mode) }
+    Statement {
+        kind: facts.kind,
+        access: facts.access,
+        effects: facts.effects,
+        found_rows: found_rows(text, mode, facts.kind, facts.effects),
+        digest: digest(text, mode),
+    }
 }
 
 fn digest(text: &[u8], mode: LexMode) -> Digest {

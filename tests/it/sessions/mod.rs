@@ -4,6 +4,7 @@ mod counts;
 mod definitions;
 mod diagnostics;
 mod driver_questions;
+mod found_rows;
 mod many_prepared;
 mod pins;
 mod switching;
