@@ -156,19 +156,18 @@ impl Session {
 
     /// COM_RESET_CONNECTION: back to the state after the login, the schema apart.
     pub async fn reset_connection(&mut self) -> Result<(), EngineError> {
-        self.start_over().await?;
+        self.reset_here().await?;
+        self.start_over();
         Ok(self.client.send_ok(&self.ok()).await?)
     }
 
     /// Forgets everything but who the session is and its schema.
-    async fn start_over(&mut self) -> Result<(), EngineError> {
-        self.let_go().await?;
+    fn start_over(&mut self) {
         self.forget_statements();
         self.diagnostics = None;
         self.state.reset();
         self.follow_wait_timeout();
         self.client.owed = Default::default();
-        Ok(())
     }
 
     /// The user did not change, because the client did not prove to be the new one. What the session goes on as;
@@ -177,7 +176,8 @@ impl Session {
         if self.flavor() == Flavor::MySql {
             return Ok(false);
         }
-        self.start_over().await?;
+        self.let_go().await?;
+        self.start_over();
         Ok(true)
     }
 

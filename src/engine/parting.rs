@@ -49,8 +49,30 @@ impl Session {
         self.witness = Witness::default();
     }
 
+    /// What COM_RESET_CONNECTION does: [`Session::let_go`], but a role that was set stays, as on both servers, and with
+    /// it the connection.
+    pub(crate) async fn reset_here(&mut self) -> Result<(), EngineError> {
+        let known = |condition| matches!(condition, Condition::Ready | Condition::Dirty);
+        let keeps = self.pins.has(PinReason::Role)
+            && self.lease.as_ref().is_some_and(|lease| known(lease.condition()));
+        if !keeps {
+            return self.let_go().await;
+        }
+        let Some(mut lease) = self.lease.take() else { return Ok(()) };
+        // Until it has been reset it is nobody's.
+        self.drop_lease();
+        if let Err(error) = lease.reset().await {
+            lease.close();
+            return Err(error.into());
+        }
+        self.lease = Some(lease);
+        self.pins.add(PinReason::Role);
+        self.mark_and_release();
+        Ok(())
+    }
+
     /// Ends every hold on the server connection: what the session left there is wiped, and the
-    /// connection given back. For COM_RESET_CONNECTION, COM_CHANGE_USER and the end of the session.
+    /// connection given back. For COM_CHANGE_USER and the end of the session.
     pub(crate) async fn let_go(&mut self) -> Result<(), EngineError> {
         let Some(mut lease) = self.lease.take() else { return Ok(()) };
         self.witness = Witness::default();

@@ -181,6 +181,7 @@ pub(crate) fn effects_had(statement: &Statement, outcome: &Outcome) -> Effects {
         .with(Effects::LOCKS_TABLES)
         .with(Effects::FLUSH_WITH_READ_LOCK)
         .with(Effects::LOCKS_INSTANCE)
+        .with(Effects::SET_ROLE)
         .with(Effects::STARTS_TRANSACTION);
     let several = Effects::MULTIPLE | Effects::CALLS_PROCEDURE | Effects::CALLS_UNKNOWN_FUNCTION;
     // A result before the error tells of several statements where the text does not.
