@@ -10,6 +10,7 @@ pub mod sql;
 pub mod telemetry;
 pub mod wire;
 
+pub mod cache;
 pub mod merge;
 pub mod protection;
 pub mod sharding;

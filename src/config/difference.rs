@@ -66,6 +66,7 @@ impl Config {
             timeouts,
             limits,
             protection,
+            cache,
             admin,
             process,
             logging,
@@ -83,6 +84,7 @@ impl Config {
         changes.live(*timeouts != new.timeouts, "timeouts");
         changes.live(*limits != new.limits, "limits");
         changes.live(*protection != new.protection, "protection");
+        changes.live(*cache != new.cache, "cache");
         let Admin { http } = admin;
         changes.restart(*http != new.admin.http, "admin.http");
         let Process { workers, drain_timeout } = process;

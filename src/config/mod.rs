@@ -1,6 +1,7 @@
 //! The settings of one `dazzle.yaml`, typed. Every struct's `Default` is the documented default.
 
 mod backend;
+pub mod cache;
 mod difference;
 pub(crate) mod document;
 mod file;
@@ -13,6 +14,7 @@ mod secret;
 mod sharding;
 
 pub use backend::{Accounts, Backoff, Cluster, Compression, PoolSize, ServerTls, TlsVerify, UserSource};
+pub use cache::{Cache, CacheRule};
 pub use difference::Changes;
 pub use document::{ConfigError, Problem, Setting};
 pub use file::{ConfigFile, Poll};
@@ -45,6 +47,8 @@ pub struct Config {
     pub limits: Limits,
     /// What protects the servers.
     pub protection: Protection,
+    /// Results that are kept in memory.
+    pub cache: Cache,
     /// The operators' HTTP port.
     pub admin: Admin,
     /// Threads, draining.

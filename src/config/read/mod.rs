@@ -5,6 +5,7 @@
 
 mod address;
 mod backend;
+mod cache;
 mod frontend;
 pub(crate) mod kind;
 mod process;
@@ -76,6 +77,7 @@ fn config(root: &Section<'_>) -> Config {
         timeouts: frontend::timeouts(&root.child("timeouts")),
         limits: frontend::limits(&root.child("limits")),
         protection: protection::protection(&root.child("protection"), &users),
+        cache: cache::cache(&root.child("cache")),
         users,
         admin: process::admin(&root.child("admin")),
         process: process::process(&root.child("process")),

@@ -17,7 +17,7 @@ const RULES_MAX: usize = 40;
 const GLOB: Kind<String> = Kind { read: |node| Ok(kind::word(node)?.to_lowercase()), show: String::clone };
 
 /// 16 hexadecimal digits.
-const DIGEST: Kind<u64> = Kind {
+pub(super) const DIGEST: Kind<u64> = Kind {
     read: |node| {
         let text = kind::word(node)?;
         let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -112,6 +112,18 @@ impl Tree {
         &self.queries[id.0 as usize]
     }
 
+    /// All queries.
+    #[must_use]
+    pub fn queries(&self) -> &[Query] {
+        &self.queries
+    }
+
+    /// All table references.
+    #[must_use]
+    pub fn tables(&self) -> &[TableRef] {
+        &self.tables
+    }
+
     /// A table reference.
     #[must_use]
     pub fn table(&self, id: TableId) -> &TableRef {

@@ -1,0 +1,256 @@
+//! What the names of a server's tables stand for: which of them are plain tables, so that a result is all theirs,
+//! and a write of one changes no other.
+//!
+//! It is asked of the server, through an account of a client's; an account that may not see every trigger cannot
+//! vouch for writes. What is known is believed for a while, and not beyond a change of definitions that passes here.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// It is asked anew after this time,
+const FRESH: Duration = Duration::from_secs(10);
+
+/// and not believed any more after this.
+const BELIEVED: Duration = Duration::from_secs(30);
+
+/// Between two questions of the same account.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Servers and accounts that are known at once.
+const CATALOGS_MAX: usize = 1_024;
+
+/// Whose knowledge it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CatalogKey {
+    /// The server.
+    pub server: Box<str>,
+    /// The account there; `None`: anybody's.
+    pub account: Option<Box<str>>,
+}
+
+/// See the module's text. Names are in lower case, without schemas: one that is not plain in one schema is plain in none.
+#[derive(Debug)]
+pub struct Catalog {
+    /// Whether it knows of every view, trigger and foreign key.
+    complete: bool,
+    /// Names whose writes change other tables, or that are not tables.
+    entangled: HashSet<Box<str>>,
+    /// Names that are not tables, or whose rows are not all that a read of them depends on.
+    unfit: HashSet<Box<str>>,
+    at: Instant,
+}
+
+impl Catalog {
+    /// The question. `tables` are those that rules name.
+    #[must_use]
+    pub fn question<'a>(tables: impl Iterator<Item = &'a str>) -> String {
+        // A name is a rule's, of letters, digits and `_`, `$`, `-`.
+        let named: Vec<String> = tables.map(|name| format!("'{name}'")).collect();
+        let named = if named.is_empty() { "''".to_owned() } else { named.join(",") };
+        let own = "('information_schema','performance_schema','mysql','sys','ndbinfo')";
+        let rules = "('CASCADE','SET NULL','SET DEFAULT')";
+        let grantee = "CONCAT('''',SUBSTRING_INDEX(CURRENT_USER(),'@',1),'''@''',\
+                       SUBSTRING_INDEX(CURRENT_USER(),'@',-1),'''')";
+        format!(
+            "(SELECT 'kind' AS what,TABLE_NAME AS name FROM information_schema.TABLES \
+               WHERE TABLE_SCHEMA NOT IN {own} AND (TABLE_TYPE<>'BASE TABLE' OR ENGINE IS NULL \
+               OR ENGINE NOT IN ('InnoDB','MyISAM','Aria','ROCKSDB'))) \
+             UNION ALL (SELECT 'trigger',EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS) \
+             UNION ALL (SELECT 'parent',REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS \
+               WHERE UPDATE_RULE IN {rules} OR DELETE_RULE IN {rules}) \
+             UNION ALL (SELECT 'column',TABLE_NAME FROM information_schema.COLUMNS \
+               WHERE LOWER(TABLE_NAME) IN ({named}) AND (EXTRA LIKE '%VIRTUAL%' OR DATA_TYPE='time')) \
+             UNION ALL (SELECT 'sees',PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES \
+               WHERE GRANTEE={grantee} AND PRIVILEGE_TYPE IN ('SELECT','TRIGGER')) \
+             UNION ALL (SELECT 'null','' FROM DUAL WHERE @@GLOBAL.sql_auto_is_null=1) \
+             UNION ALL (SELECT 'end','') LIMIT 10000000"
+        )
+    }
+
+    /// What the answer says; `None` if it is not whole.
+    #[must_use]
+    pub fn read(rows: &[Vec<Option<Vec<u8>>>], now: Instant) -> Option<Self> {
+        let mut catalog = Self { complete: false, entangled: HashSet::new(), unfit: HashSet::new(), at: now };
+        let (mut whole, mut sees) = (false, 0);
+        for row in rows {
+            let [Some(what), name] = row.as_slice() else { return None };
+            let name = String::from_utf8_lossy(name.as_deref().unwrap_or_default()).to_lowercase();
+            match what.as_slice() {
+                b"kind" => {
+                    catalog.unfit.insert(name.as_str().into());
+                    catalog.entangled.insert(name.into());
+                }
+                b"trigger" | b"parent" => drop(catalog.entangled.insert(name.into())),
+                b"column" => drop(catalog.unfit.insert(name.into())),
+                b"sees" => sees += 1,
+                // `WHERE id IS NULL` may mean the last generated id.
+                b"null" => return None,
+                b"end" => whole = true,
+                _ => return None,
+            }
+        }
+        catalog.complete = sees == 2;
+        whole.then_some(catalog)
+    }
+
+    /// Whether a result of these names follows from the rows of tables of these names alone.
+    #[must_use]
+    pub fn are_fit(&self, names: &[Box<str>]) -> bool {
+        !names.iter().any(|name| self.unfit.contains(name))
+    }
+
+    /// Whether writes of these names certainly change nothing else.
+    #[must_use]
+    pub fn are_plain(&self, names: &[Box<str>]) -> bool {
+        self.complete && !names.iter().any(|name| self.entangled.contains(name))
+    }
+}
+
+/// What is known of all servers.
+#[derive(Debug, Default)]
+pub struct Catalogs {
+    known: ArcSwap<HashMap<CatalogKey, Arc<Catalog>>>,
+    /// Changes of definitions that passed here.
+    changes: AtomicU64,
+    /// When each was asked last. Held for a look-up.
+    asked: Mutex<HashMap<CatalogKey, Instant>>,
+}
+
+/// Something to be asked, and what had changed before.
+#[derive(Debug)]
+pub struct Asking {
+    key: CatalogKey,
+    changes: u64,
+}
+
+impl Catalogs {
+    /// What is known of the server of `key`, by anybody who sees everything, or by this account.
+    #[must_use]
+    pub fn find(&self, key: &CatalogKey, now: Instant) -> Option<Arc<Catalog>> {
+        let known = self.known.load();
+        let anybody = CatalogKey { server: key.server.clone(), account: None };
+        let believed = |catalog: &&Arc<Catalog>| now.saturating_duration_since(catalog.at) < BELIEVED;
+        known.get(&anybody).filter(believed).or_else(|| known.get(key).filter(believed)).cloned()
+    }
+
+    /// Whether `found` should be asked anew, and by nobody else meanwhile.
+    #[must_use]
+    pub fn should_ask(&self, key: &CatalogKey, found: Option<&Catalog>, now: Instant) -> Option<Asking> {
+        if found.is_some_and(|catalog| now.saturating_duration_since(catalog.at) < FRESH) {
+            return None;
+        }
+        let mut asked = self.asked.lock();
+        if asked.get(key).is_some_and(|last| now.saturating_duration_since(*last) < PAUSE) {
+            return None;
+        }
+        if asked.len() >= CATALOGS_MAX {
+            asked.clear();
+        }
+        asked.insert(key.clone(), now);
+        Some(Asking { key: key.clone(), changes: self.changes.load(Ordering::SeqCst) })
+    }
+
+    /// The answer. One that a change of definitions has overtaken is dropped.
+    pub fn learn(&self, asking: &Asking, catalog: Catalog) {
+        let mut key = asking.key.clone();
+        if catalog.complete {
+            key.account = None;
+        }
+        let catalog = Arc::new(catalog);
+        self.known.rcu(|known| {
+            let mut next = HashMap::clone(known);
+            if self.changes.load(Ordering::SeqCst) == asking.changes {
+                if next.len() >= CATALOGS_MAX {
+                    next.clear();
+                }
+                next.insert(key.clone(), Arc::clone(&catalog));
+            }
+            next
+        });
+        // A change after the look and before the swap has found nothing to forget.
+        if self.changes.load(Ordering::SeqCst) != asking.changes {
+            self.known.store(Arc::default());
+        }
+    }
+
+    /// Definitions change, or have changed: nothing that was known is.
+    pub fn forget(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.known.store(Arc::default());
+        self.asked.lock().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(rows: &[(&str, &str)]) -> Vec<Vec<Option<Vec<u8>>>> {
+        rows.iter().map(|(what, name)| vec![Some((*what).into()), Some((*name).into())]).collect()
+    }
+
+    fn names(names: &[&str]) -> Vec<Box<str>> {
+        names.iter().map(|name| (*name).into()).collect()
+    }
+
+    const ALL: [(&str, &str); 7] = [
+        ("kind", "Cheap"),
+        ("trigger", "orders"),
+        ("parent", "users"),
+        ("column", "hours"),
+        ("sees", "SELECT"),
+        ("sees", "TRIGGER"),
+        ("end", ""),
+    ];
+
+    #[tokio::test]
+    async fn names_are_plain_if_nothing_hangs_on_them() {
+        let catalog = Catalog::read(&rows(&ALL), Instant::now()).expect("whole");
+        let check = |name: &str, fit: bool, plain: bool| {
+            let names = names(&["menu", name]);
+            assert_eq!((catalog.are_fit(&names), catalog.are_plain(&names)), (fit, plain), "{name}");
+        };
+        check("menu", true, true);
+        check("cheap", false, false);
+        check("orders", true, false);
+        check("users", true, false);
+        check("hours", false, true);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_see_everything_vouches_for_no_write() {
+        let now = Instant::now();
+        let catalog = Catalog::read(&rows(&ALL[1..5]), now);
+        assert!(catalog.is_none(), "its end is missing");
+        let catalog = Catalog::read(&rows(&[("sees", "SELECT"), ("end", "")]), now).expect("whole");
+        assert!(catalog.are_fit(&names(&["menu"])) && !catalog.are_plain(&names(&["menu"])));
+        assert!(Catalog::read(&rows(&[("null", ""), ("end", "")]), now).is_none());
+        assert!(Catalog::read(&rows(&[("strange", ""), ("end", "")]), now).is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_known_ends_with_time_and_with_definitions() {
+        let (catalogs, now) = (Catalogs::default(), Instant::now());
+        let key = |account: &str| CatalogKey { server: "s".into(), account: Some(account.into()) };
+        let asking = catalogs.should_ask(&key("a"), None, now).expect("nobody has asked");
+        assert!(catalogs.should_ask(&key("a"), None, now).is_none(), "somebody asks");
+        let read = |rows_of: &[(&str, &str)], at| Catalog::read(&rows(rows_of), at).expect("whole");
+        catalogs.learn(&asking, read(&[("end", "")], now));
+        assert!(catalogs.find(&key("a"), now).is_some() && catalogs.find(&key("b"), now).is_none());
+        catalogs.learn(&asking, read(&ALL, now));
+        let found = catalogs.find(&key("b"), now).expect("who sees everything tells all");
+        assert!(catalogs.should_ask(&key("b"), Some(&found), now).is_none());
+        assert!(catalogs.should_ask(&key("b"), Some(&found), now + FRESH).is_some());
+        assert!(catalogs.find(&key("b"), now + BELIEVED).is_none());
+        let asking = catalogs.should_ask(&key("c"), None, now).expect("nobody has asked");
+        catalogs.forget();
+        catalogs.learn(&asking, read(&ALL, now));
+        assert!(catalogs.find(&key("c"), now).is_none(), "definitions have changed since the question");
+    }
+}

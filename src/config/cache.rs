@@ -1,0 +1,46 @@
+//! Settings of hot reads.
+
+use std::time::Duration;
+
+/// Results that are kept in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cache {
+    /// Bytes that kept results take at most.
+    pub memory_max: u64,
+    /// Bytes of one result; a larger one is not kept.
+    pub result_bytes_max: u64,
+    /// How long a read waits for an identical one under way before it goes by itself.
+    pub wait_timeout: Duration,
+    /// Which results are kept; none: nothing is.
+    pub rules: Vec<CacheRule>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            memory_max: 64 << 20,
+            result_bytes_max: 256 << 10,
+            wait_timeout: Duration::from_secs(1),
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// One rule: reads of these tables and no others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheRule {
+    /// Its name, in metrics.
+    pub name: String,
+    /// Tables, without their schemas, in lower case.
+    pub tables: Vec<String>,
+    /// Only these digests; empty: all.
+    pub digests: Vec<u64>,
+    /// How long a result is kept at most; zero: only identical reads under way share one.
+    pub ttl: Duration,
+}
+
+impl Default for CacheRule {
+    fn default() -> Self {
+        Self { name: String::new(), tables: Vec::new(), digests: Vec::new(), ttl: Duration::from_secs(10) }
+    }
+}
