@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{error, info, warn};
 
-use crate::admin::{self, AdminState, Controls, Lifecycle, Readiness, RunningRules, systemd};
+use crate::admin::{self, AdminState, Controls, Lifecycle, Readiness, RunningRules, register_cache, systemd};
 use crate::backend::pool::{Upkeep, WorkerId};
 use crate::config::{Config, ConfigError, ConfigFile, Poll};
 use crate::engine::accounts::Accounts;
@@ -126,6 +126,7 @@ impl Server {
             None => None,
         };
         register_pools(&engine);
+        register_cache(&engine);
         let controls = Controls::of(&engine);
         let readiness = Arc::new(Readiness::new(Box::new(Vec::new)));
         let day = today();
@@ -164,6 +165,7 @@ impl Server {
                 telemetry: Arc::clone(&self.engine.telemetry),
                 readiness: Arc::clone(&self.readiness),
                 controls: Arc::clone(&self.controls),
+                cache: Arc::clone(&self.engine.cache),
                 rules: RunningRules(Box::new(move || engine.snapshot().rules.clone())),
             };
             drop(spawn("admin", async move {

@@ -1,6 +1,7 @@
-//! The operators' HTTP port: metrics, health, readiness, digest statistics, protection. It reads snapshots;
+//! The operators' HTTP port: metrics, health, readiness, digest statistics, protection, hot reads. It reads snapshots;
 //! the one thing that it changes are switches, on behalf of this machine's own operators.
 
+mod cache;
 mod digests;
 mod listener;
 mod pins;
@@ -9,6 +10,7 @@ mod readiness;
 mod rules;
 pub mod systemd;
 
+pub use cache::register_cache;
 pub use protection::Controls;
 pub use readiness::{Lifecycle, Readiness, Reasons};
 
@@ -30,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::listener::BoundedListener;
+use crate::cache::Cache;
 use crate::sharding::RuleSet;
 use crate::telemetry::{self, Telemetry};
 
@@ -45,6 +48,8 @@ pub struct AdminState {
     pub readiness: Arc<Readiness>,
     /// Doors, rules and switches.
     pub controls: Arc<Controls>,
+    /// Results that are kept.
+    pub cache: Arc<Cache>,
     /// The sharding rules that statements go by now.
     pub rules: RunningRules,
 }
@@ -84,6 +89,7 @@ fn router(state: Arc<AdminState>) -> Router {
         .route("/digests", get(digests))
         .route("/pins", get(pins))
         .route("/protection", get(protection))
+        .route("/cache", get(hot_reads))
         .route("/switches/{name}", post(switch_off).delete(switch_on))
         .route("/rules", get(running_rules))
         .layer(middleware::map_response(one_request_a_connection))
@@ -135,6 +141,10 @@ async fn digests(State(state): State<Arc<AdminState>>, RawQuery(query): RawQuery
 
 async fn protection(State(state): State<Arc<AdminState>>) -> Response {
     ([(CONTENT_TYPE, JSON)], state.controls.to_json()).into_response()
+}
+
+async fn hot_reads(State(state): State<Arc<AdminState>>) -> Response {
+    ([(CONTENT_TYPE, JSON)], cache::to_json(&state.cache)).into_response()
 }
 
 /// Who asks.

@@ -23,6 +23,7 @@ impl Port {
             telemetry: Arc::new(Telemetry::new(1)),
             readiness: Arc::new(Readiness::new(reasons)),
             controls: Arc::default(),
+            cache: Arc::new(Cache::new(0, Instant::now())),
             rules: RunningRules(Box::new(RuleSet::default)),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

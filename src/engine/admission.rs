@@ -15,7 +15,7 @@ use crate::engine::relay::Outcome;
 use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
 use crate::engine::statement::Sending;
-use crate::protection::{self, Ask, Decision, Door, Permit, Refusal, application_of};
+use crate::protection::{self, Allowance, Ask, Decision, Door, Permit, Refusal, application_of};
 use crate::telemetry::PinReason;
 use crate::wire::StatusFlags;
 
@@ -76,6 +76,18 @@ impl Session {
         }
         let ask = self.ask(&decision, started);
         Box::pin(self.wait_to_pass(decision, ask, facts.statement.digest.hash, None)).await
+    }
+
+    /// Whether a statement may be answered from memory: no rule denies it, and none limits it, which is the door's
+    /// affair.
+    pub(crate) fn admit_hit(
+        &mut self,
+        facts: &Facts,
+        started: Instant,
+        comment: impl FnOnce(&Self) -> Option<String>,
+    ) -> Result<bool, EngineError> {
+        let decision = self.decide(facts, started, comment)?;
+        Ok(decision.is_without_limits() && decision.allowance == Allowance::default())
     }
 
     fn ask(&self, decision: &Decision, started: Instant) -> Ask {
@@ -143,7 +155,7 @@ impl Session {
     }
 
     /// Runs `wait` unless the client leaves, or KILL names the session, meanwhile.
-    async fn unless_killed<T>(
+    pub(crate) async fn unless_killed<T>(
         &mut self,
         wait: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<Result<T, Refusal>, EngineError> {
@@ -173,12 +185,12 @@ impl Session {
             && (self.state.status.has(StatusFlags::IN_TRANS) || LOCKS.iter().any(|lock| self.pins.has(*lock)))
     }
 
-    fn protected(&self, refusal: Refusal) -> EngineError {
+    pub(crate) fn protected(&self, refusal: Refusal) -> EngineError {
         let told = refusal.sql_error(self.guard.id(), self.flavor() == Flavor::MariaDb);
         EngineError::Protected(Box::new((refusal, told)))
     }
 
-    fn prepared_text(&self, id: u32) -> Option<&[u8]> {
+    pub(crate) fn prepared_text(&self, id: u32) -> Option<&[u8]> {
         let statements = self.statements.as_ref()?;
         statements.known.get(&id).map(|statement| &*statement.key.text)
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::cache::Recording;
 use crate::config::Timeouts;
 use crate::engine::reports::OwedChanges;
 use crate::error::SqlError;
@@ -32,6 +33,8 @@ pub struct Client {
     pub(crate) tail: Option<Tail>,
     /// Session state changes that the client has not been told of: an EOF packet cannot carry them.
     pub(crate) owed: OwedChanges,
+    /// A copy of the reply that it is being sent, if that may be kept.
+    pub(crate) recording: Option<Recording>,
     /// How long it may be silent with a transaction open, if that is less than at other times.
     pub idle_transaction_max: Option<Duration>,
     /// It has settings of its own for what is tracked, and is told everything that the server tells.
@@ -102,6 +105,7 @@ impl Client {
             packet_bytes_max,
             tail: None,
             owed: OwedChanges::default(),
+            recording: None,
             idle_transaction_max: None,
             tracks_itself: false,
             deadline: Deadline::new(),
@@ -119,6 +123,14 @@ impl Client {
             Ok(result) => Ok(result?),
             Err(_) => Err(ClientError::WriteTimeout),
         }
+    }
+
+    /// Sends a part of a server's reply.
+    pub(crate) async fn pass_on(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        if let Some(recording) = &mut self.recording {
+            recording.push(bytes);
+        }
+        self.send(bytes).await
     }
 
     /// Waits for the next command's header, within the idle timeout.

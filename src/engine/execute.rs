@@ -56,7 +56,9 @@ impl Session {
         match self.find_execution(header) {
             Ok(execution) => {
                 let facts = Arc::clone(&execution.facts);
+                let writes = self.begin_write(&facts, header);
                 let result = self.run_execute(execution, header, &mut context).await;
+                self.end_write(writes, &result);
                 self.finish_paced(result, context, &facts.pace)
             }
             Err(error) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use parking_lot::Mutex;
 
+use crate::cache::Traits;
 use crate::engine::combine::Pace;
 use crate::engine::known_answers::may_be_known;
 use crate::engine::sharded::Recipes;
@@ -22,6 +23,8 @@ pub struct Facts {
     pub shape: Shape,
     /// The rules that its statements may meet.
     pub marks: Marks,
+    /// What it means to hot reads.
+    pub traits: Traits,
     /// Where its executions are counted.
     pub row: DigestRow,
     /// What its executions have been like.
@@ -79,7 +82,8 @@ fn learn(text: &[u8], mode: LexMode, metrics: &WorkerMetrics) -> Facts {
     let statement = analyze(text, mode);
     let row = metrics.digests.row(statement.digest.hash, &statement.digest.text);
     let (shape, marks) = (shape(text, mode), Marks::default());
+    let traits = Traits::of(&statement, &shape, text, mode);
     let (pace, recipes) = (Pace::default(), Recipes::default());
     let connect_question = may_be_known(&statement, text, mode);
-    Facts { statement, shape, marks, row, pace, recipes, connect_question }
+    Facts { statement, shape, marks, traits, row, pace, recipes, connect_question }
 }

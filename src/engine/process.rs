@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::engine::definitions::Definitions;
 use crate::engine::snapshot::Snapshot;
@@ -43,6 +44,8 @@ pub struct Engine {
     pub(crate) several: tokio::sync::Mutex<()>,
     /// The rules that statements meet.
     pub admission: Arc<Admission>,
+    /// Results that are kept, and what is being written.
+    pub cache: Arc<Cache>,
     shutdown: watch::Sender<Shutdown>,
     /// The same for those who look at it before every command.
     stage: AtomicU8,
@@ -54,6 +57,8 @@ impl Engine {
         let snapshot = Snapshot::build(Arc::new(config), rules, None)?;
         let admission = Arc::new(Admission::default());
         admission.configure(&snapshot.config.protection, Instant::now());
+        let cache = Arc::new(Cache::new(rand::random(), Instant::now()));
+        cache.configure(&snapshot.config.cache);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             reloaded: watch::Sender::new(()),
@@ -62,6 +67,7 @@ impl Engine {
             definitions: Arc::default(),
             several: tokio::sync::Mutex::new(()),
             admission,
+            cache,
             shutdown: watch::Sender::new(Shutdown::Not),
             stage: AtomicU8::new(Shutdown::Not as u8),
         }))
@@ -80,6 +86,7 @@ impl Engine {
         let new = Arc::new(Snapshot::build(Arc::new(config), rules, Some(&old))?);
         self.snapshot.store(Arc::clone(&new));
         self.admission.configure(&new.config.protection, Instant::now());
+        self.cache.configure(&new.config.cache);
         old.retire(&new);
         self.reloaded.send_replace(());
         Ok(())

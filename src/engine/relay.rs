@@ -183,10 +183,10 @@ impl Relaying<'_> {
         self.sent = true;
         self.outcome.bytes += (self.staged.len() + self.done) as u64;
         if self.staged.is_empty() {
-            client.send(&conn.input().filled()[..self.done]).await?;
+            client.pass_on(&conn.input().filled()[..self.done]).await?;
         } else {
             self.stage(conn);
-            client.send(self.staged.filled()).await?;
+            client.pass_on(self.staged.filled()).await?;
             self.staged.consume(self.staged.len());
         }
         conn.input().consume(self.done);

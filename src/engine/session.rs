@@ -15,6 +15,7 @@ use crate::engine::disagreement::Disagreements;
 use crate::engine::error::EngineError;
 use crate::engine::facts::FactsCache;
 use crate::engine::held::Held;
+use crate::engine::hot_reads::HotReads;
 use crate::engine::known_answers::KnownAnswers;
 use crate::engine::pin_watch::ShownPins;
 use crate::engine::pins::Pins;
@@ -69,6 +70,8 @@ pub struct Session {
     pub(crate) owed: Owed,
     /// What it holds there by name.
     pub(crate) held: Held,
+    /// What hot reads remember of it.
+    pub(crate) hot: HotReads,
     /// The pins as `/pins` shows them.
     pub(crate) shown_pins: ShownPins,
     /// Who it is to the rules.
@@ -222,6 +225,7 @@ impl Session {
             witness: Witness::default(),
             owed: Owed::default(),
             held: Held::default(),
+            hot: HotReads::default(),
             shown_pins,
             identity: Identity::new(parts.application),
             statements: None,

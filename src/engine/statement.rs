@@ -8,11 +8,12 @@ use tracing::debug;
 
 use crate::backend::ServerLease;
 use crate::engine::admission::end_permit;
-use crate::engine::combine::{Departure, Holding, Pace, Passed, REPLY_BYTES_MAX, Way};
+use crate::engine::combine::{Departure, Holding, Passed, REPLY_BYTES_MAX, Way};
 use crate::engine::cut::{Bounds, Cut};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::held::names_what_it_holds;
+use crate::engine::hot_reads::Hot;
 use crate::engine::kill::{Order, Running, killable};
 use crate::engine::local::needs_care;
 use crate::engine::parameters::skip_attributes;
@@ -57,46 +58,13 @@ impl Session {
         let mut context = StatementContext::begin(&worker.metrics, CommandKind::Query);
         context.digest(facts.row);
         self.guard.activity(Activity::Query, context.started());
+        let writes = self.begin_write(&facts, header);
         let result = self.run_text(&facts, header, &mut context).await;
+        self.end_write(writes, &result);
+        if self.hot.was_hit() {
+            return self.finish(result, context);
+        }
         self.finish_paced(result, context, &facts.pace)
-    }
-
-    /// Ends the statement's context by how it went, and learns from it.
-    pub(crate) fn finish_paced(
-        &mut self,
-        result: Result<(), EngineError>,
-        context: StatementContext<'_>,
-        pace: &Pace,
-    ) -> Result<(), EngineError> {
-        if result.is_ok() {
-            self.watch_transaction();
-            let sent = context.sent();
-            let ended = context.finish();
-            pace.ran(ended.saturating_duration_since(sent), self.worker.station.under_way() + 1);
-            self.guard.activity(Activity::Sleep, ended);
-            return result;
-        }
-        pace.begin_anew();
-        self.finish(result, context)
-    }
-
-    /// Ends the statement's context by how it went.
-    pub(crate) fn finish(
-        &mut self,
-        result: Result<(), EngineError>,
-        mut context: StatementContext<'_>,
-    ) -> Result<(), EngineError> {
-        self.watch_transaction();
-        match &result {
-            Ok(()) => self.guard.activity(Activity::Sleep, context.finish()),
-            Err(error) if error.session_survives() => {
-                context.failed(error.blame());
-                self.guard.activity(Activity::Sleep, context.finish());
-            }
-            // Dropped without an end: the client is gone.
-            Err(_) => {}
-        }
-        result
     }
 
     /// The text of the COM_QUERY at the front of the client's input, as far as it has been read.
@@ -145,6 +113,11 @@ impl Session {
                 return answered.map(|_| ());
             }
         }
+        let fill = match self.read_hot(facts, header, context.started()).await? {
+            Hot::Answered => return Ok(()),
+            Hot::Fill(fill) => Some(fill),
+            Hot::Pass => None,
+        };
         let sets = statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE);
         let assigns = statement.effects.contains(Effects::ASSIGNS_USER_VARIABLE);
         let kept = sets || assigns || names_what_it_holds(statement);
@@ -164,7 +137,8 @@ impl Session {
             bounds: Bounds::default(),
         };
         let sending = Sending { facts, relay, header, prepared: None };
-        let outcome = self.send_and_confirm(sending, context).await?;
+        let outcome = self.send_and_confirm(sending, context).await;
+        let outcome = self.fill_hot(fill, outcome, context.started())?;
         if sets && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
         }

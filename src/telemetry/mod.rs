@@ -2,6 +2,7 @@
 //!
 //! Hot-path numbers are cells of one worker ([`WorkerMetrics`]), added up when they are read.
 
+mod cache;
 mod cell;
 mod context;
 mod digests;
@@ -18,6 +19,7 @@ mod rate_limit;
 mod sessions;
 pub mod task;
 
+pub use cache::{CacheRuleNumbers, CacheTotals, write_cache};
 pub use cell::{Counter, Counters};
 pub use context::StatementContext;
 pub use digests::{DigestRow, DigestStatistics, DigestTable};

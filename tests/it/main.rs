@@ -16,6 +16,7 @@ mod connection_id;
 mod differential;
 mod failures;
 mod grammar;
+mod hot_reads;
 mod keys;
 mod leaks;
 mod limits;

@@ -45,6 +45,13 @@ const SUSPICION_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lineage(u64);
 
+impl Lineage {
+    /// A number that no other account of this process has.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// The accounts of one cluster's server. See the module's text.
 #[derive(Debug)]
 pub struct Accounts {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use client::{At, Conn, Login, Tls};
 pub(crate) use duet::duet;
-pub(crate) use pair::{compare, compare_with};
+pub(crate) use pair::{assert_same, compare, compare_with};
 pub(crate) use proxy::{Proxy, Setup, proxy};
 pub(crate) use reply::{Part, Reply};
 pub(crate) use script::{Parameter, execution};

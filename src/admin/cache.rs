@@ -1,0 +1,50 @@
+//! `/cache`: what is kept, and what became of the reads that each rule is about, as JSON; and the same as metrics.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::cache::{Cache, CacheNumbers, RuleNumbers};
+use crate::engine::Engine;
+use crate::telemetry::{CacheRuleNumbers, CacheTotals, write_cache};
+
+/// Makes metrics of the numbers of `engine`'s cache.
+pub fn register_cache(engine: &Arc<Engine>) {
+    let cache = Arc::clone(&engine.cache);
+    engine.telemetry.register(Box::new(move |sink| {
+        let CacheNumbers { bytes, bytes_max, results, ended, rules } = cache.numbers();
+        let rules: Vec<CacheRuleNumbers> = rules.into_iter().map(numbers).collect();
+        write_cache(sink, &CacheTotals { bytes: [bytes, bytes_max], results, ended }, &rules)
+    }));
+}
+
+fn numbers(numbers: RuleNumbers) -> CacheRuleNumbers {
+    let RuleNumbers { rule, hits, shared, misses, passed, kept } = numbers;
+    let outcomes = [("hit", hits), ("shared", shared), ("miss", misses), ("passed", passed)];
+    CacheRuleNumbers { rule, outcomes, kept }
+}
+
+pub(super) fn to_json(cache: &Cache) -> String {
+    let CacheNumbers { bytes, bytes_max, results, ended: [tables, everything], rules } = cache.numbers();
+    let rules: Vec<Value> = rules
+        .into_iter()
+        .map(|rule| {
+            json!({
+                "rule": rule.rule,
+                "hits": rule.hits,
+                "shared": rule.shared,
+                "misses": rule.misses,
+                "passed": rule.passed,
+                "kept": rule.kept,
+            })
+        })
+        .collect();
+    json!({
+        "bytes": bytes,
+        "bytes_max": bytes_max,
+        "results": results,
+        "invalidations": {"tables": tables, "everything": everything},
+        "rules": rules,
+    })
+    .to_string()
+}

@@ -1,0 +1,365 @@
+//! The one place where statements meet the cache: reads that it answers or keeps, and writes that end what it has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::backend::pool::{Profile, Want};
+use crate::cache::{
+    Answer, Asking, Catalog, CatalogKey, Change, Fill, FlightState, Follower, Key, Lookup, Reach, Reads,
+    Recording, Reply, Wanted, Writing, is_system_schema,
+};
+use crate::engine::accounts::Lineage;
+use crate::engine::error::EngineError;
+use crate::engine::facts::Facts;
+use crate::engine::relay::Outcome;
+use crate::engine::session::Session;
+use crate::engine::statement::WHOLE_MAX;
+use crate::protection::application_of;
+use crate::telemetry::spawn;
+use crate::wire::{Capabilities, HEADER_BYTES, Header, StatusFlags};
+
+/// How often a read waits for another one's result before it goes by itself.
+const ROUNDS: usize = 3;
+
+/// How long the question what tables are waits for a connection.
+const CATALOG_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What hot reads remember of a session.
+#[derive(Debug, Default)]
+pub(crate) struct HotReads {
+    /// The configuration of the cache under which the session was last seen outside of a transaction: what the one
+    /// that is open has written since is known.
+    watched: u32,
+    /// What the open transaction has written.
+    written: Option<Box<Reach>>,
+    /// The statement has been answered from memory.
+    hit: bool,
+    /// Whose results it may see: a hash, and the address of the [`User`](crate::engine::snapshot::User) it is of.
+    identity: (usize, u128),
+}
+
+impl HotReads {
+    /// Whether the statement that has just ended was answered from memory.
+    pub(crate) fn was_hit(&mut self) -> bool {
+        std::mem::take(&mut self.hit)
+    }
+}
+
+/// What becomes of a read.
+pub(crate) enum Hot {
+    /// The client has its result.
+    Answered,
+    /// It is sent, and its result may be kept.
+    Fill(Fill),
+    /// It is sent like any other statement.
+    Pass,
+}
+
+/// A write under way, or a statement of a transaction that has written.
+pub(crate) struct Writes {
+    writing: Writing,
+    /// It writes itself.
+    own: bool,
+    /// It may change what names stand for.
+    definitions: bool,
+}
+
+/// A read that may be kept.
+#[derive(Clone, Copy)]
+struct HotRead<'a> {
+    facts: &'a Facts,
+    reads: &'a Reads,
+    header: Header,
+    key: Key,
+    rule: usize,
+    started: Instant,
+}
+
+impl Session {
+    /// To be held until the client has been told how a statement went that may change what is kept.
+    pub(crate) fn begin_write(&mut self, facts: &Facts, header: Header) -> Option<Writes> {
+        let revision = self.engine.cache.revision();
+        if revision == 0 {
+            return None;
+        }
+        let open = self.state.status.has(StatusFlags::IN_TRANS);
+        if !open && !self.is_bound() {
+            self.hot.written = None;
+        }
+        // After an ERR nobody knows whether a transaction is open.
+        let unsure = open || self.is_bound() && self.state.errors > 0;
+        if !unsure {
+            self.hot.watched = revision;
+        }
+        let own = self.reach(facts, header);
+        let before = match &self.hot.written {
+            _ if self.hot.watched != revision => Some(Reach::Everything),
+            written => written.as_deref().cloned(),
+        };
+        let definitions = facts.traits.change == Change::Definitions;
+        let (own, reach) = match (own, before) {
+            (None, None) => return None,
+            (Some(own), Some(before)) => (true, own.and(before)),
+            (Some(own), None) => (true, own),
+            (None, Some(before)) => (false, before),
+        };
+        if definitions {
+            self.engine.cache.catalogs.forget();
+        }
+        Some(Writes { writing: self.engine.cache.write(reach), own, definitions })
+    }
+
+    /// What the statement itself may change.
+    fn reach(&self, facts: &Facts, header: Header) -> Option<Reach> {
+        let traits = &facts.traits;
+        // Of a longer text only the beginning is known.
+        if header.length > WHOLE_MAX {
+            return Some(Reach::Everything);
+        }
+        match &traits.change {
+            Change::Nothing => None,
+            Change::Tables(names) if self.place.is_none() => {
+                let plain = self.catalog(Instant::now()).is_some_and(|catalog| catalog.are_plain(names));
+                Some(if plain { Reach::Tables(Arc::clone(&traits.changed)) } else { Reach::Everything })
+            }
+            Change::Tables(_) | Change::Everything | Change::Definitions => Some(Reach::Everything),
+        }
+    }
+
+    /// The client has been told, or never will be.
+    pub(crate) fn end_write(&mut self, writes: Option<Writes>, result: &Result<(), EngineError>) {
+        let Some(Writes { writing, own, definitions }) = writes else { return };
+        let cache = &self.engine.cache;
+        if definitions {
+            cache.catalogs.forget();
+        }
+        match result {
+            Ok(()) => {
+                let open = self.state.status.has(StatusFlags::IN_TRANS);
+                let failed = self.state.errors > 0;
+                let changed = own || failed || !open;
+                let kept = (open || failed && self.is_bound()).then(|| Box::new(writing.reach().clone()));
+                if changed {
+                    cache.count_ended(writing.reach());
+                }
+                writing.end(changed);
+                self.hot.written = kept;
+            }
+            // It was not sent.
+            Err(EngineError::Refused(_) | EngineError::Protected(_) | EngineError::Expelled(_)) => {
+                writing.end(true);
+            }
+            Err(_) => drop(writing),
+        }
+    }
+
+    /// Answers the COM_QUERY at the front of the client's input from memory, or says what is to become of it.
+    pub(crate) async fn read_hot(
+        &mut self,
+        facts: &Facts,
+        header: Header,
+        started: Instant,
+    ) -> Result<Hot, EngineError> {
+        let Some(reads) = &facts.traits.reads else { return Ok(Hot::Pass) };
+        if self.engine.cache.revision() == 0 || header.length > WHOLE_MAX || !self.may_read_hot() {
+            return Ok(Hot::Pass);
+        }
+        let Some(rule) = self.engine.cache.rule(&facts.traits, facts.statement.digest.hash) else {
+            return Ok(Hot::Pass);
+        };
+        self.identify();
+        let key = self.hot_key(self.query_text(header));
+        let read = HotRead { facts, reads, header, key, rule, started };
+        match self.engine.cache.find(key, rule, started) {
+            Some(answer) => self.give(&answer, read).await,
+            None => Box::pin(self.join(read)).await,
+        }
+    }
+
+    /// Whether the session would read nothing but what everybody sees, and leave nothing behind: it is bound to
+    /// nothing, in autocommit mode, and its client has been told everything.
+    fn may_read_hot(&self) -> bool {
+        let status = self.state.status;
+        let image = &self.state.image;
+        self.lease.is_none()
+            && self.pins.is_empty()
+            && self.place.is_none()
+            && !self.expired
+            && status.has(StatusFlags::AUTOCOMMIT)
+            && !status.has(StatusFlags::IN_TRANS)
+            && self.client.owed.is_empty()
+            && !image.schema().is_some_and(is_system_schema)
+            // Then `WHERE id IS NULL` may ask for the session's last id.
+            && image.variable("sql_auto_is_null").is_none_or(|value| value == b"OFF")
+    }
+
+    /// Works out whose results the session may see, if that has changed.
+    fn identify(&mut self) {
+        let address = Arc::as_ptr(&self.user) as usize;
+        if self.hot.identity.0 == address {
+            return;
+        }
+        let lineage = self.user.account.map_or(u64::MAX, Lineage::number);
+        let parts = [
+            self.user.backend.address().as_bytes(),
+            &[0],
+            self.user.name.as_bytes(),
+            &[0],
+            &lineage.to_le_bytes()[..],
+        ];
+        self.hot.identity = (address, xxh3_128_with_seed(&parts.concat(), self.engine.cache.seed));
+    }
+
+    /// Everything that decides the result of `text`.
+    fn hot_key(&self, text: &[u8]) -> Key {
+        let seed = self.engine.cache.seed;
+        let mut parts = [0; 50];
+        parts[..16].copy_from_slice(&self.hot.identity.1.to_le_bytes());
+        parts[16..32].copy_from_slice(&self.state.image.base_key().to_le_bytes());
+        parts[32..48].copy_from_slice(&xxh3_128_with_seed(text, seed).to_le_bytes());
+        parts[48] = self.profile().bits();
+        parts[49] = u8::from(self.client.capabilities.has(Capabilities::DEPRECATE_EOF));
+        Key(xxh3_128_with_seed(&parts, seed))
+    }
+
+    /// Joins an identical read that is under way, or leads one.
+    async fn join(&mut self, read: HotRead<'_>) -> Result<Hot, EngineError> {
+        let cache = Arc::clone(&self.engine.cache);
+        if !self.catalog(Instant::now()).is_some_and(|catalog| catalog.are_fit(&read.reads.tables)) {
+            cache.passed(read.rule);
+            return Ok(Hot::Pass);
+        }
+        let deadline = read.started + cache.wait_timeout();
+        let wanted = Wanted { key: read.key, slots: &read.reads.slots, rule: read.rule };
+        for _ in 0..ROUNDS {
+            let follower = match cache.join(&wanted, Instant::now()) {
+                Lookup::Hit(answer) => return self.give(&answer, read).await,
+                Lookup::Pass => return Ok(Hot::Pass),
+                Lookup::Follow(follower) => follower,
+                Lookup::Lead(fill) => {
+                    self.client.recording = Some(Recording::new(fill.bytes_max()));
+                    return Ok(Hot::Fill(fill));
+                }
+            };
+            match self.follow(follower, deadline, read.header).await? {
+                Some(FlightState::Arrived(answer)) if cache.accepts(&answer, read.rule, Instant::now()) => {
+                    return self.give(&answer, read).await;
+                }
+                // It was overtaken by a write, or whoever led is gone.
+                Some(FlightState::Arrived(_) | FlightState::Lost | FlightState::Flying) => {}
+                Some(FlightState::Alone) | None => return Ok(Hot::Pass),
+            }
+        }
+        Ok(Hot::Pass)
+    }
+
+    /// Waits for somebody else's read until `deadline`, unless the client leaves or KILL names the session.
+    async fn follow(
+        &mut self,
+        mut follower: Follower,
+        deadline: Instant,
+        header: Header,
+    ) -> Result<Option<FlightState>, EngineError> {
+        let wait = async { Ok(timeout_at(deadline, follower.wait()).await.ok()) };
+        match self.unless_killed(wait).await? {
+            Ok(state) => Ok(state),
+            Err(refusal) => {
+                let error = self.protected(refusal);
+                self.skip_command(header).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends a kept result, and takes in what its statement leaves in a session.
+    async fn give(&mut self, answer: &Answer, read: HotRead<'_>) -> Result<Hot, EngineError> {
+        let HotRead { facts, header, started, .. } = read;
+        match self.admit_hit(facts, started, |session| application_of(session.query_text(header))) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Hot::Pass),
+            Err(error) => {
+                self.skip_command(header).await?;
+                return Err(error);
+            }
+        }
+        self.client.stream.input.consume(HEADER_BYTES + header.length);
+        let Answer { status, rows, columns, .. } = *answer;
+        let outcome = Outcome { status, row_count: -1, rows, columns, results: 1, ..Outcome::default() };
+        self.state.status = status.without(StatusFlags::OF_ONE_RESULT);
+        self.diagnostics = None;
+        self.count(&facts.statement, &outcome);
+        self.witness.last_statement = false;
+        self.hot.hit = true;
+        self.client.send(&answer.bytes).await?;
+        Ok(Hot::Answered)
+    }
+
+    /// The reply to a read has come, or never will: what of it is kept, and what those are told who wait for it.
+    pub(crate) fn fill_hot(
+        &mut self,
+        fill: Option<Fill>,
+        result: Result<Outcome, EngineError>,
+        started: Instant,
+    ) -> Result<Outcome, EngineError> {
+        let Some(fill) = fill else { return result };
+        let recording = self.client.recording.take();
+        let outcome = result?;
+        let own = StatusFlags::IN_TRANS.with(StatusFlags::MORE_RESULTS);
+        let common = outcome.error.is_none()
+            && outcome.warnings == 0
+            && outcome.results == 1
+            && outcome.row_count < 0
+            && !outcome.changes.any()
+            && outcome.status.has(StatusFlags::AUTOCOMMIT)
+            && outcome.status.without(own) == outcome.status
+            && !outcome.status.has(StatusFlags::SESSION_STATE_CHANGED);
+        let bytes = recording.filter(|_| common).and_then(Recording::finish);
+        let Outcome { status, rows, columns, .. } = outcome;
+        fill.end(bytes.map(|bytes| Reply { bytes, status, rows, columns }), started);
+        Ok(outcome)
+    }
+
+    /// What the names of the server's tables stand for, as far as that is known. Where it is not, or not lately, the
+    /// server is asked beside this statement.
+    fn catalog(&self, now: Instant) -> Option<Arc<Catalog>> {
+        let lineage = self.user.account.map_or(u64::MAX, Lineage::number);
+        let key = CatalogKey {
+            server: self.user.backend.address().into(),
+            account: Some(format!("{}/{lineage}", self.user.name).into()),
+        };
+        let catalogs = &self.engine.cache.catalogs;
+        let found = catalogs.find(&key, now);
+        if let Some(asking) = catalogs.should_ask(&key, found.as_deref(), now) {
+            self.ask_catalog(asking, now);
+        }
+        found
+    }
+
+    /// Asks on a connection of its own. The task ends with its deadlines: that of the line, and the connection's for
+    /// exchanges.
+    fn ask_catalog(&self, asking: Asking, now: Instant) {
+        let (cache, pool) = (Arc::clone(&self.engine.cache), Arc::clone(&self.user.pool));
+        let (worker, user, deadline) = (self.worker.id, self.user.slot, now + CATALOG_WAIT_MAX);
+        let want = Want { worker, profile: Profile::PLAIN, state_key: 0, user, deadline };
+        drop(spawn("cache.catalog", async move {
+            let Ok(mut lease) = pool.lease(&want).await else { return };
+            if lease.move_to(worker).is_err() || !lease.stream.is_quiet() {
+                lease.close();
+                return;
+            }
+            let answer = lease.ask(&cache.catalog_question()).await;
+            // Without autocommit the question has begun a transaction.
+            if lease.status.has(StatusFlags::IN_TRANS) && lease.ask("ROLLBACK").await.is_err() {
+                lease.close();
+                return;
+            }
+            let Ok(rows) = answer else { return };
+            if let Some(catalog) = Catalog::read(&rows, now) {
+                cache.catalogs.learn(&asking, catalog);
+            }
+        }));
+    }
+}

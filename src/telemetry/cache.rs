@@ -1,0 +1,53 @@
+//! The metrics of hot reads, from numbers that their owner reads at each scrape.
+
+use std::fmt;
+
+use crate::telemetry::exposition::{Sample, Sink};
+
+/// A rule at one moment. Labels are configured names.
+#[derive(Clone, Debug)]
+pub struct CacheRuleNumbers {
+    /// Its name.
+    pub rule: String,
+    /// What became of its statements, by what it is called.
+    pub outcomes: [(&'static str, u64); 4],
+    /// Results that were kept.
+    pub kept: u64,
+}
+
+/// The cache at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct CacheTotals {
+    /// Bytes that kept results take, and may take.
+    pub bytes: [u64; 2],
+    /// Kept results.
+    pub results: u64,
+    /// Writes that ended results: of their tables, of all.
+    pub ended: [u64; 2],
+}
+
+/// Writes the metrics; call it once in a scrape.
+pub fn write_cache(sink: &mut Sink<'_>, totals: &CacheTotals, rules: &[CacheRuleNumbers]) -> fmt::Result {
+    let reads: Vec<([(&str, &str); 2], u64)> = rules
+        .iter()
+        .flat_map(|rule| {
+            let outcomes = rule.outcomes.iter();
+            outcomes.map(|(outcome, n)| ([("rule", rule.rule.as_str()), ("outcome", *outcome)], *n))
+        })
+        .collect();
+    let samples: Vec<Sample<'_, u64>> = reads.iter().map(|(labels, n)| (labels.as_slice(), *n)).collect();
+    sink.counters("dazzle_cache_reads", "Reads that a rule of the cache is about, by outcome", &samples)?;
+    let labels: Vec<[(&str, &str); 1]> = rules.iter().map(|rule| [("rule", rule.rule.as_str())]).collect();
+    let kept: Vec<Sample<'_, u64>> =
+        labels.iter().zip(rules).map(|(labels, rule)| (labels.as_slice(), rule.kept)).collect();
+    sink.counters("dazzle_cache_kept", "Results that were kept", &kept)?;
+    sink.counters(
+        "dazzle_cache_invalidations",
+        "Writes that ended kept results, by their reach",
+        &[(&[("reach", "tables")], totals.ended[0]), (&[("reach", "everything")], totals.ended[1])],
+    )?;
+    let [bytes, bytes_max] = totals.bytes.map(|bytes| bytes as f64);
+    sink.gauges("dazzle_cache_bytes", "Memory that kept results take", &[(&[], bytes)])?;
+    sink.gauges("dazzle_cache_bytes_max", "Memory that kept results may take", &[(&[], bytes_max)])?;
+    sink.gauges("dazzle_cache_results", "Kept results", &[(&[], totals.results as f64)])
+}
