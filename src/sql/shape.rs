@@ -118,6 +118,8 @@ impl Walk {
                 self.expects = false;
             }
             TokenKind::Comma => self.expects = self.level().list,
+            // `.t` is the table t of no schema.
+            TokenKind::Dot if self.expects => {}
             TokenKind::Word | TokenKind::Quoted => self.word(cursor, token, begins, shape),
             _ => self.expects = false,
         }
@@ -266,6 +268,7 @@ mod tests {
         check("SELECT a FROM t FOR UPDATE", &["t"]);
         check("DROP TABLE IF EXISTS a, b", &["a", "b"]);
         check("TRUNCATE t", &["t"]);
+        check("INSERT INTO .t SELECT a FROM .u, v", &["t", "u", "v"]);
         check("ALTER TABLE t ADD COLUMN c INT", &["t"]);
         check("CREATE INDEX i ON t (a, b)", &["t"]);
         check("LOCK TABLES t READ, u WRITE", &["t", "u"]);
