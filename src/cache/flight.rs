@@ -108,14 +108,21 @@ impl Flights {
     }
 
     /// Joins the flight of `key` if what it saw still `holds`, or leads one of its own.
-    pub(super) fn board(&self, key: Key, seen: Seen, holds: impl Fn(&Seen) -> bool) -> Boarding {
+    /// With `no_room` nobody leads.
+    pub(super) fn board(
+        &self,
+        key: Key,
+        seen: Seen,
+        no_room: bool,
+        holds: impl Fn(&Seen) -> bool,
+    ) -> Boarding {
         let mut flights = self.shard(key).lock();
         if let Some(flight) = flights.get(&key)
             && holds(&flight.seen)
         {
             return flight.follow().map_or(Boarding::Full, Boarding::Follows);
         }
-        if flights.len() >= FLIGHTS_MAX / SHARDS {
+        if no_room || flights.len() >= FLIGHTS_MAX / SHARDS {
             return Boarding::Full;
         }
         let flight = Arc::new(Flight::new(seen));

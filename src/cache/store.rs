@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -82,6 +82,8 @@ pub struct Cache {
     /// Of keys.
     pub seed: u64,
     ended: [AtomicU64; 2],
+    /// Reads under way whose replies are recorded.
+    leading: AtomicUsize,
 }
 
 /// What a statement asks the cache for.
@@ -136,6 +138,7 @@ impl Cache {
             catalogs: Catalogs::default(),
             seed,
             ended: Default::default(),
+            leading: AtomicUsize::new(0),
         }
     }
 
@@ -192,7 +195,9 @@ impl Cache {
         let Some(rule) = active.rules.get(wanted.rule) else { return Lookup::Pass };
         let seen = self.tables.see(wanted.slots, now);
         let boarding = match seen {
-            Some(seen) => self.flights.board(wanted.key, seen, |seen| self.tables.hold(seen, now)),
+            Some(seen) => self
+                .flights
+                .board(wanted.key, seen, active.is_full(&self.leading), |seen| self.tables.hold(seen, now)),
             None => Boarding::Full,
         };
         match boarding {
@@ -203,6 +208,7 @@ impl Cache {
             }
             Boarding::Leads(flight) => {
                 let (cache, key) = (Arc::clone(self), wanted.key);
+                self.leading.fetch_add(1, Ordering::Relaxed);
                 let fill = Fill {
                     cache,
                     active: Arc::clone(&active),
@@ -293,6 +299,12 @@ impl Active {
             .build_with_hasher(FixedState::default());
         Self { revision, settings: settings.clone(), rules, store }
     }
+
+    /// Whether the replies that are being recorded may grow to what the kept ones may take.
+    fn is_full(&self, leading: &AtomicUsize) -> bool {
+        let leading = leading.load(Ordering::Relaxed) as u64 + 1;
+        leading.saturating_mul(self.settings.result_bytes_max) > self.settings.memory_max
+    }
 }
 
 /// A read whose result may be kept. Dropped without an end, somebody else asks in its place.
@@ -352,6 +364,7 @@ impl Fill {
 
 impl Drop for Fill {
     fn drop(&mut self) {
+        self.cache.leading.fetch_sub(1, Ordering::Relaxed);
         if !self.landed {
             self.land(FlightState::Lost);
         }

@@ -37,6 +37,8 @@ pub struct Traits {
     pub reads: Option<Reads>,
     /// What it may change.
     pub change: Change,
+    /// INSERT DELAYED: its server tells the client before it has happened.
+    pub delayed: bool,
     /// Where writes of the tables that it changes are counted.
     pub changed: Arc<[Slot]>,
     /// The rule it falls under, as the cache has worked it out last.
@@ -78,7 +80,10 @@ impl Traits {
             Change::Tables(names) => (None, names.iter().map(|name| Slot::of(name)).collect()),
             Change::Everything | Change::Definitions => (None, Arc::default()),
         };
-        Self { reads, change, changed, verdict: AtomicU64::default() }
+        let mut words = statement.digest.text.split(' ').take(3);
+        let delayed = matches!(statement.kind, Kind::Insert | Kind::Replace)
+            && words.any(|word| word.eq_ignore_ascii_case("DELAYED"));
+        Self { reads, change, changed, delayed, verdict: AtomicU64::default() }
     }
 }
 
@@ -102,7 +107,8 @@ fn change(statement: &Statement, shape: &Shape) -> Change {
     }
     if effects.intersects(OPAQUE) || effects.contains(Effects::MULTIPLE) && statement.access == Access::Write
     {
-        return if defines(statement.kind) { Change::Definitions } else { Change::Everything };
+        let defines = defines(statement.kind) || effects.contains(Effects::IMPLICIT_COMMIT);
+        return if defines { Change::Definitions } else { Change::Everything };
     }
     match statement.kind {
         Kind::Insert | Kind::Replace | Kind::Update | Kind::Delete | Kind::Truncate | Kind::Load => {
@@ -334,6 +340,14 @@ mod tests {
     }
 
     #[test]
+    fn a_delayed_insert_is_known() {
+        let check = |text: &str, expected: bool| assert_eq!(of(text).delayed, expected, "{text}");
+        check("insert delayed into t values (1)", true);
+        check("REPLACE /* x */ DELAYED t VALUES (1)", true);
+        check("INSERT INTO t VALUES ('delayed')", false);
+    }
+
+    #[test]
     fn what_a_statement_may_change_is_known_or_everything() {
         let check = |text: &str, expected: Change| assert_eq!(of(text).change, expected, "{text}");
         let tables = |names: &[&str]| Change::Tables(names.iter().map(|name| (*name).into()).collect());
@@ -347,6 +361,7 @@ mod tests {
         check("DELETE t FROM t JOIN u WHERE 1", tables(&["t", "u"]));
         check("REPLACE t VALUES (1)", tables(&["t"]));
         check("TRUNCATE t", tables(&["t"]));
+        check("INSERT INTO .t SELECT * FROM u", tables(&["t", "u"]));
         check("LOAD DATA INFILE 'x' INTO TABLE t", tables(&["t"]));
         check("/*!50000 INSERT INTO t VALUES (1) */", tables(&["t"]));
         check("ANALYZE UPDATE t SET a = 1", tables(&["t"]));
@@ -365,6 +380,7 @@ mod tests {
         check("SELECT f(1)", Change::Everything);
         check("INSERT INTO t VALUES (f(1))", Change::Everything);
         check("SELECT 1; DELETE FROM t", Change::Everything);
+        check("SELECT 1; DROP TRIGGER r", Change::Definitions);
         check("DO f(1)", Change::Everything);
         check("BEGIN NOT ATOMIC DELETE FROM t; END", Change::Everything);
     }

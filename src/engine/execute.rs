@@ -6,6 +6,7 @@ use crate::backend::Flavor;
 use crate::engine::cut::Bounds;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
+use crate::engine::hot_reads::Hot;
 use crate::engine::outcome::Outcome;
 use crate::engine::parameters::BULK_HEAD_BYTES;
 use crate::engine::prepared::unknown_statement;
@@ -59,6 +60,9 @@ impl Session {
                 let writes = self.begin_write(&facts, header);
                 let result = self.run_execute(execution, header, &mut context).await;
                 self.end_write(writes, &result);
+                if self.hot.was_hit() {
+                    return self.finish(result, context);
+                }
                 self.finish_paced(result, context, &facts.pace)
             }
             Err(error) => {
@@ -145,8 +149,18 @@ impl Session {
         if let Err(error) = self.note_types(id, header) {
             return self.skip_command(header).await.and(Err(error));
         }
+        let hot = match bulk || cursor || long_data {
+            true => Hot::Pass,
+            false => self.read_hot(&facts, header, Some(id), context.started()).await?,
+        };
+        let fill = match hot {
+            Hot::Answered => return Ok(()),
+            Hot::Fill(fill) => Some(fill),
+            Hot::Pass => None,
+        };
         let sending = Sending { facts: &facts, relay, header, prepared: Some(id) };
-        let outcome = self.send_and_confirm(sending, context).await?;
+        let outcome = self.send_and_confirm(sending, context).await;
+        let outcome = self.fill_hot(fill, outcome, context.started())?;
         if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
         }

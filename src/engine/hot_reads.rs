@@ -1,6 +1,6 @@
 //! The one place where statements meet the cache: reads that it answers or keeps, and writes that end what it has.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -16,10 +16,11 @@ use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
+use crate::engine::snapshot::User;
 use crate::engine::statement::WHOLE_MAX;
 use crate::protection::application_of;
 use crate::telemetry::spawn;
-use crate::wire::{Capabilities, HEADER_BYTES, Header, StatusFlags};
+use crate::wire::{Capabilities, HEADER_BYTES, Header, StatusFlags, column_type};
 
 /// How often a read waits for another one's result before it goes by itself.
 const ROUNDS: usize = 3;
@@ -37,8 +38,8 @@ pub(crate) struct HotReads {
     written: Option<Box<Reach>>,
     /// The statement has been answered from memory.
     hit: bool,
-    /// Whose results it may see: a hash, and the address of the [`User`](crate::engine::snapshot::User) it is of.
-    identity: (usize, u128),
+    /// Whose results it may see: a hash, and whom it is of. Weak, so that the address is nobody else's meanwhile.
+    identity: Option<(Weak<User>, u128)>,
 }
 
 impl HotReads {
@@ -65,6 +66,8 @@ pub(crate) struct Writes {
     own: bool,
     /// It may change what names stand for.
     definitions: bool,
+    /// Its server tells the client before it has happened.
+    delayed: bool,
 }
 
 /// A read that may be kept.
@@ -73,6 +76,7 @@ struct HotRead<'a> {
     facts: &'a Facts,
     reads: &'a Reads,
     header: Header,
+    prepared: Option<u32>,
     key: Key,
     rule: usize,
     started: Instant,
@@ -109,7 +113,8 @@ impl Session {
         if definitions {
             self.engine.cache.catalogs.forget();
         }
-        Some(Writes { writing: self.engine.cache.write(reach), own, definitions })
+        let delayed = facts.traits.delayed;
+        Some(Writes { writing: self.engine.cache.write(reach), own, definitions, delayed })
     }
 
     /// What the statement itself may change.
@@ -131,13 +136,13 @@ impl Session {
 
     /// The client has been told, or never will be.
     pub(crate) fn end_write(&mut self, writes: Option<Writes>, result: &Result<(), EngineError>) {
-        let Some(Writes { writing, own, definitions }) = writes else { return };
+        let Some(Writes { writing, own, definitions, delayed }) = writes else { return };
         let cache = &self.engine.cache;
         if definitions {
             cache.catalogs.forget();
         }
         match result {
-            Ok(()) => {
+            Ok(()) if !delayed => {
                 let open = self.state.status.has(StatusFlags::IN_TRANS);
                 let failed = self.state.errors > 0;
                 let changed = own || failed || !open;
@@ -152,15 +157,17 @@ impl Session {
             Err(EngineError::Refused(_) | EngineError::Protected(_) | EngineError::Expelled(_)) => {
                 writing.end(true);
             }
-            Err(_) => drop(writing),
+            Ok(()) | Err(_) => drop(writing),
         }
     }
 
-    /// Answers the COM_QUERY at the front of the client's input from memory, or says what is to become of it.
+    /// Answers the COM_QUERY, or the execution of a `prepared` statement, at the front of the client's input from memory,
+    /// or says what is to become of it.
     pub(crate) async fn read_hot(
         &mut self,
         facts: &Facts,
         header: Header,
+        prepared: Option<u32>,
         started: Instant,
     ) -> Result<Hot, EngineError> {
         let Some(reads) = &facts.traits.reads else { return Ok(Hot::Pass) };
@@ -170,9 +177,9 @@ impl Session {
         let Some(rule) = self.engine.cache.rule(&facts.traits, facts.statement.digest.hash) else {
             return Ok(Hot::Pass);
         };
-        self.identify();
-        let key = self.hot_key(self.query_text(header));
-        let read = HotRead { facts, reads, header, key, rule, started };
+        let Some(question) = self.question(header, prepared) else { return Ok(Hot::Pass) };
+        let key = self.hot_key(question, prepared.is_some());
+        let read = HotRead { facts, reads, header, prepared, key, rule, started };
         match self.engine.cache.find(key, rule, started) {
             Some(answer) => self.give(&answer, read).await,
             None => Box::pin(self.join(read)).await,
@@ -196,33 +203,55 @@ impl Session {
             && image.variable("sql_auto_is_null").is_none_or(|value| value == b"OFF")
     }
 
-    /// Works out whose results the session may see, if that has changed.
-    fn identify(&mut self) {
-        let address = Arc::as_ptr(&self.user) as usize;
-        if self.hot.identity.0 == address {
-            return;
+    /// Whose results the session may see.
+    fn identify(&mut self) -> u128 {
+        if let Some((user, identity)) = &self.hot.identity
+            && user.as_ptr() == Arc::as_ptr(&self.user)
+        {
+            return *identity;
         }
         let lineage = self.user.account.map_or(u64::MAX, Lineage::number);
-        let parts = [
-            self.user.backend.address().as_bytes(),
-            &[0],
-            self.user.name.as_bytes(),
-            &[0],
-            &lineage.to_le_bytes()[..],
-        ];
-        self.hot.identity = (address, xxh3_128_with_seed(&parts.concat(), self.engine.cache.seed));
+        let (address, name) = (self.user.backend.address().as_bytes(), self.user.name.as_bytes());
+        let parts = [address, &[0], name, &[0], &lineage.to_le_bytes()[..]];
+        let identity = xxh3_128_with_seed(&parts.concat(), self.engine.cache.seed);
+        self.hot.identity = Some((Arc::downgrade(&self.user), identity));
+        identity
     }
 
-    /// Everything that decides the result of `text`.
-    fn hot_key(&self, text: &[u8]) -> Key {
-        let seed = self.engine.cache.seed;
-        let mut parts = [0; 50];
-        parts[..16].copy_from_slice(&self.hot.identity.1.to_le_bytes());
+    /// What the command at the front of the client's input asks, as a hash. `None`: what is not kept.
+    fn question(&self, header: Header, prepared: Option<u32>) -> Option<u128> {
+        let hash = |bytes: &[u8]| xxh3_128_with_seed(bytes, self.engine.cache.seed);
+        let Some(id) = prepared else { return Some(hash(self.query_text(header))) };
+        let statement = self.statements.as_ref()?.known.get(&id)?;
+        let types = statement.types.as_deref().unwrap_or_default();
+        let settled = statement.open.is_empty() && statement.stand_in.is_none();
+        // A server takes today's date where it needs that of a TIME.
+        if !settled || types.contains(&column_type::TIME) {
+            return None;
+        }
+        let input = self.client.stream.input.filled();
+        // Behind the number of the statement: flags, parameters.
+        let bound = input.get(HEADER_BYTES + 5..HEADER_BYTES + header.length)?;
+        let parts = [
+            hash(&statement.key.text),
+            hash(types),
+            hash(bound),
+            statement.image.base_key(),
+            u128::from(statement.columns),
+        ];
+        Some(hash(&parts.map(u128::to_le_bytes).concat()))
+    }
+
+    /// Everything that decides the result of `question`.
+    fn hot_key(&mut self, question: u128, prepared: bool) -> Key {
+        let mut parts = [0; 51];
+        parts[..16].copy_from_slice(&self.identify().to_le_bytes());
         parts[16..32].copy_from_slice(&self.state.image.base_key().to_le_bytes());
-        parts[32..48].copy_from_slice(&xxh3_128_with_seed(text, seed).to_le_bytes());
+        parts[32..48].copy_from_slice(&question.to_le_bytes());
         parts[48] = self.profile().bits();
         parts[49] = u8::from(self.client.capabilities.has(Capabilities::DEPRECATE_EOF));
-        Key(xxh3_128_with_seed(&parts, seed))
+        parts[50] = u8::from(prepared);
+        Key(xxh3_128_with_seed(&parts, self.engine.cache.seed))
     }
 
     /// Joins an identical read that is under way, or leads one.
@@ -276,8 +305,12 @@ impl Session {
 
     /// Sends a kept result, and takes in what its statement leaves in a session.
     async fn give(&mut self, answer: &Answer, read: HotRead<'_>) -> Result<Hot, EngineError> {
-        let HotRead { facts, header, started, .. } = read;
-        match self.admit_hit(facts, started, |session| application_of(session.query_text(header))) {
+        let HotRead { facts, header, prepared, started, .. } = read;
+        let comment = |session: &Self| match prepared {
+            None => application_of(session.query_text(header)),
+            Some(id) => session.prepared_text(id).and_then(application_of),
+        };
+        match self.admit_hit(facts, started, comment) {
             Ok(true) => {}
             Ok(false) => return Ok(Hot::Pass),
             Err(error) => {
@@ -290,6 +323,9 @@ impl Session {
         let outcome = Outcome { status, row_count: -1, rows, columns, results: 1, ..Outcome::default() };
         self.state.status = status.without(StatusFlags::OF_ONE_RESULT);
         self.diagnostics = None;
+        if let Some(id) = prepared {
+            self.executed(id, &outcome);
+        }
         self.count(&facts.statement, &outcome);
         self.witness.last_statement = false;
         self.hot.hit = true;
@@ -307,7 +343,7 @@ impl Session {
         let Some(fill) = fill else { return result };
         let recording = self.client.recording.take();
         let outcome = result?;
-        let own = StatusFlags::IN_TRANS.with(StatusFlags::MORE_RESULTS);
+        let own = StatusFlags::IN_TRANS.with(StatusFlags::MORE_RESULTS).with(StatusFlags::METADATA_CHANGED);
         let common = outcome.error.is_none()
             && outcome.warnings == 0
             && outcome.results == 1

@@ -113,7 +113,7 @@ impl Session {
                 return answered.map(|_| ());
             }
         }
-        let fill = match self.read_hot(facts, header, context.started()).await? {
+        let fill = match self.read_hot(facts, header, None, context.started()).await? {
             Hot::Answered => return Ok(()),
             Hot::Fill(fill) => Some(fill),
             Hot::Pass => None,

@@ -7,7 +7,7 @@ use dazzle::lab::Server;
 use dazzle::wire::Capabilities;
 use tokio::task::JoinSet;
 
-use crate::support::{At, Conn, Login, Proxy, Setup, assert_same, eventually, own_lab};
+use crate::support::{At, Conn, Login, Parameter, Proxy, Reply, Setup, assert_same, eventually, own_lab};
 
 const RULES: &str = "cache: {rules: [{name: menu, tables: [menu, item, place], ttl: 1h}]}";
 
@@ -111,6 +111,31 @@ async fn reads_and_questions(conn: &mut Conn) {
     }
 }
 
+/// The same of prepared statements, with parameters of several types.
+async fn prepared_reads(conn: &mut Conn) {
+    let by_id = conn.prepare("SELECT id, name, price FROM menu WHERE id = ?").await.unwrap();
+    let by_name =
+        conn.prepare("SELECT id, price FROM menu WHERE name = ? OR price > ? ORDER BY id").await.unwrap();
+    let all = conn.prepare("SELECT * FROM menu ORDER BY id").await.unwrap();
+    for _ in 0..3 {
+        for id in [1, 2, 3, 4] {
+            let reply = conn.execute(by_id, &[Parameter::int(id)]).await;
+            conn.note("by id", &reply);
+            let reply = conn.execute_with(by_id, 0, &[Parameter::int(id)], false).await;
+            conn.note("by id, types as before", &reply);
+        }
+        let reply = conn.execute(by_name, &[Parameter::text(b"soup"), Parameter::int(2)]).await;
+        conn.note("by name", &reply);
+        let reply = conn.execute(by_name, &[Parameter::text(b"soup"), Parameter::text(b"0.5")]).await;
+        conn.note("by name, another type", &reply);
+        let reply = conn.execute(all, &[]).await;
+        conn.note("all", &reply);
+        conn.query("SELECT ROW_COUNT()").await;
+        conn.execute(all, &[]).await;
+        conn.query("SHOW WARNINGS").await;
+    }
+}
+
 both! {
     async fn replies_are_the_servers_own(server) {
         same_as_direct(server, "it_hot_same", |login| login, reads_and_questions).await;
@@ -124,6 +149,49 @@ both! {
     async fn replies_are_the_servers_own_through_compression(server) {
         let small = |login: Login| login.with(Capabilities::COMPRESS);
         same_as_direct(server, "it_hot_small", small, reads_and_questions).await;
+    }
+
+    async fn prepared_replies_are_the_servers_own(server) {
+        same_as_direct(server, "it_hot_prepared", |login| login, prepared_reads).await;
+    }
+
+    async fn prepared_replies_are_the_servers_own_for_older_clients(server) {
+        let older = |login: Login| login.without(Capabilities::DEPRECATE_EOF);
+        same_as_direct(server, "it_hot_prepared_older", older, prepared_reads).await;
+    }
+
+    async fn prepared_reads_are_kept_by_their_parameters(server) {
+        let proxy = kept(server, "it_hot_bound").await;
+        let mut conn = proxy.login().schema("it_hot_bound").connect().await;
+        let mut writer = proxy.login().schema("it_hot_bound").connect().await;
+        let sql = "SELECT name FROM menu WHERE id = ?";
+        let id = conn.prepare(sql).await.unwrap();
+        let other = writer.prepare(sql).await.unwrap();
+        let name = |reply: Reply| {
+            let row = reply.packets[reply.packets.len() - 2].clone();
+            String::from_utf8_lossy(&row[3..]).into_owned()
+        };
+        let hits = || reads(&proxy, "hit");
+        let before = hits();
+        for _ in 0..2 {
+            assert_eq!(name(conn.execute(id, &[Parameter::int(1)]).await), "soup");
+            assert_eq!(name(conn.execute(id, &[Parameter::int(2)]).await), "bread");
+            assert_eq!(name(writer.execute(other, &[Parameter::int(1)]).await), "soup");
+            // The types of the execution before.
+            assert_eq!(name(conn.execute_with(id, 0, &[Parameter::int(2)], false).await), "bread");
+        }
+        assert!(hits() - before >= 5.0, "{} hits", hits() - before);
+        writer.ok("UPDATE menu SET name = 'stew' WHERE id = 1").await;
+        assert_eq!(name(conn.execute(id, &[Parameter::int(1)]).await), "stew");
+        assert_eq!(name(writer.execute(other, &[Parameter::int(1)]).await), "stew");
+        assert_eq!(name(conn.execute(id, &[Parameter::text(b"1")]).await), "stew");
+        let before = hits();
+        conn.ok("BEGIN").await;
+        conn.execute(id, &[Parameter::int(1)]).await;
+        conn.ok("COMMIT").await;
+        assert_eq!(hits(), before);
+        writer.ok("ALTER TABLE menu MODIFY name VARCHAR(40)").await;
+        assert_eq!(name(conn.execute(id, &[Parameter::int(1)]).await), "stew");
     }
 
     async fn whatever_changes_a_result_has_results_of_its_own(server) {
