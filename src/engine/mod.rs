@@ -40,6 +40,7 @@ mod sharded;
 mod snapshot;
 mod statement;
 mod streaming;
+mod time_limit;
 mod tracker;
 mod typing;
 mod values;

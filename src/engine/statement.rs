@@ -23,6 +23,7 @@ use crate::engine::relay::{Outcome, Relay, RelayError, relay_until};
 use crate::engine::reports::results_min;
 use crate::engine::session::Session;
 use crate::engine::streaming::{stream_command, write_command};
+use crate::engine::time_limit::forget_limit;
 use crate::engine::tracker::is_uncarried;
 use crate::engine::values::found_rows_after;
 use crate::error::ProxyError;
@@ -174,7 +175,7 @@ impl Session {
     ) -> Result<Outcome, EngineError> {
         // A file of the client follows its command in the input, so that command must leave it first.
         let whole = is_whole(&self.client.stream.input, sending.header) && !sending.relay.infile;
-        let result = match self.admit(&sending, context.started()).await {
+        let mut result = match self.admit(&sending, context.started()).await {
             Ok(permit) => {
                 sending.relay.bounds = Bounds { allowance: permit.allowance, timed: permit.is_timed() };
                 sending.relay.prepares_again &= whole;
@@ -187,6 +188,9 @@ impl Session {
             }
             Err(error) => Err(error),
         };
+        if let Ok(outcome) = &mut result {
+            forget_limit(&sending, outcome);
+        }
         if let Ok(outcome) = &result
             && (outcome.bytes > REPLY_BYTES_MAX || outcome.warnings > 0 || outcome.error.is_some())
         {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use dazzle::lab::{Flavor, Server};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Conn, Part, Reply, Setup, eventually};
+use crate::support::{At, Conn, Login, PASSWORD, Part, Reply, Setup, USER, eventually};
 
 /// The error that ended a reply, with its text.
-fn refusal(reply: &Reply) -> (u16, String) {
+pub(crate) fn refusal(reply: &Reply) -> (u16, String) {
     match reply.parts.last() {
         Some(Part::Err { code, message, .. }) => (*code, message.clone()),
         _ => panic!("it was not refused: {reply:?}"),
@@ -23,7 +23,7 @@ async fn refused(conn: &mut Conn, sql: &str, code: u16, number: &str) -> String 
 }
 
 /// Statements of this text that run on the server.
-async fn running(server: &Server, text: &str) -> u32 {
+pub(crate) async fn running(server: &Server, text: &str) -> u32 {
     use mysql_async::prelude::Queryable;
     let mut watch = server.connect().await.unwrap();
     let count = format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '{text}%'");
@@ -140,6 +140,40 @@ both! {
         assert_eq!(conn.execute(statement, &[]).await.error(), Some(code));
         assert_eq!(conn.value("SELECT 1").await, "1");
         eventually("nothing runs on", async || running(server, "SELECT SLEEP(30)").await == 0).await;
+    }
+
+    async fn the_server_knows_the_limit_too_and_its_variables_stay_the_client_s(server) {
+        use mysql_async::prelude::Queryable;
+        five_rows(server, "it_told").await;
+        let proxy = Setup::new(server).top("protection: {rules: [{name: quick, time_max: 1s}]}").start().await;
+        let mut conn = proxy.login().schema("it_told").connect().await;
+        let (name, told) = match server.flavor() {
+            Flavor::MariaDb => ("max_statement_time", "SET STATEMENT max_statement_time=2.000 FOR SELECT b FROM t"),
+            Flavor::MySql => ("max_execution_time", "SELECT /*+ MAX_EXECUTION_TIME(2000) */ b FROM t"),
+        };
+        let tracking = dazzle::wire::Capabilities::SESSION_TRACK;
+        let direct = Login::new(At::Tcp(server.address().to_string())).user(USER, PASSWORD);
+        let (mut one, mut two) = (direct.with(tracking).connect().await, proxy.login().with(tracking).connect().await);
+        let sql = "SELECT b FROM it_told.t";
+        assert_eq!(one.ok(sql).await.packets, two.ok(sql).await.packets, "a client is told of nothing more");
+        conn.ok("SELECT b FROM t").await;
+        assert_eq!(conn.value(&format!("SELECT @@{name} = @@GLOBAL.{name}")).await, "1");
+        assert_eq!(conn.value(&format!("SELECT VARIABLE_VALUE + 0 FROM {} WHERE VARIABLE_NAME = '{name}'", match server.flavor() {
+            Flavor::MariaDb => "information_schema.SESSION_VARIABLES",
+            Flavor::MySql => "performance_schema.session_variables",
+        })).await.parse::<f64>().unwrap(), 0.0);
+        let mut lock = server.connect().await.unwrap();
+        lock.query_drop("LOCK TABLES it_told.t WRITE").await.unwrap();
+        conn.send_query("SELECT b FROM t").await;
+        eventually("it runs", async || running(server, told).await == 1).await;
+        // Dazzle cannot kill it now.
+        proxy.signal(rustix::process::Signal::STOP);
+        eventually("the server ends it", async || running(server, told).await == 0).await;
+        proxy.signal(rustix::process::Signal::CONT);
+        lock.query_drop("UNLOCK TABLES").await.unwrap();
+        let code = if server.flavor() == Flavor::MariaDb { 1969 } else { 3024 };
+        assert_eq!(conn.reply().await.error(), Some(code));
+        assert_eq!(conn.ok("SELECT b FROM t").await.rows().len(), 5);
     }
 
     async fn a_result_is_cut_off_at_its_limit_and_the_session_goes_on(server) {
