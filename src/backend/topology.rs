@@ -63,6 +63,12 @@ impl Backend {
         &self.name
     }
 
+    /// The name of its cluster.
+    #[must_use]
+    pub fn cluster(&self) -> &str {
+        self.name.rsplit_once('.').map_or(&*self.name, |(cluster, _)| cluster)
+    }
+
     /// `host:port`, or a unix socket's path.
     #[must_use]
     pub fn address(&self) -> &str {

@@ -56,12 +56,18 @@ struct Set {
     /// Statements of this application
     #[arg(long, value_name = "NAME")]
     application: Vec<String>,
+    /// Statements to servers of this cluster, be it as a shard
+    #[arg(long, value_name = "NAME")]
+    cluster: Vec<String>,
     /// Statements of this digest
     #[arg(long, value_name = "HEX")]
     digest: Vec<String>,
     /// Statements of this kind: read, write, select …
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
+    /// Statements whose normalised text is this; `*` stands for anything
+    #[arg(long, value_name = "TEXT")]
+    pattern: Vec<String>,
     /// Statements of this tier and of those below it (2 to 4)
     #[arg(long, value_name = "N")]
     tier: Option<u32>,
@@ -117,8 +123,10 @@ impl Set {
             ("table", &self.table),
             ("user", &self.user),
             ("application", &self.application),
+            ("cluster", &self.cluster),
             ("digest", &self.digest),
             ("kind", &self.kind),
+            ("pattern", &self.pattern),
         ];
         let mut path = format!("/switches/{}?ttl={}", encoded(&self.name), encoded(&self.ttl));
         let mut add = |key: &str, value: &str| {

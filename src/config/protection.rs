@@ -19,6 +19,8 @@ pub struct Matcher {
     pub users: Vec<String>,
     /// Applications: the connection attribute `program_name`, or `app=…` in a comment. `*` stands for anything.
     pub applications: Vec<String>,
+    /// Clusters whose servers the statement goes to: shards.
+    pub clusters: Vec<String>,
     /// Digests, as `/digests` shows them.
     pub digests: Vec<u64>,
     /// Tables, without their schemas, in lower case.
@@ -38,6 +40,7 @@ impl Matcher {
         }
         within(&self.users, &other.users)
             && within(&self.applications, &other.applications)
+            && within(&self.clusters, &other.clusters)
             && within(&self.digests, &other.digests)
             && within(&self.tables, &other.tables)
             && within(&self.patterns, &other.patterns)
@@ -45,10 +48,11 @@ impl Matcher {
                 || (!other.kinds.is_empty() && self.kinds.with_parts().has_all(other.kinds)))
     }
 
-    /// Whether it is about what a statement is, not only about whose it is.
+    /// Whether it is about what a statement is and where it goes, not only about whose it is.
     #[must_use]
     pub fn looks_at_statements(&self) -> bool {
-        !(self.digests.is_empty()
+        !(self.clusters.is_empty()
+            && self.digests.is_empty()
             && self.tables.is_empty()
             && self.kinds.is_empty()
             && self.patterns.is_empty())

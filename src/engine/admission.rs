@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backend::pool::PoolError;
-use crate::backend::{BackendError, Flavor};
+use crate::backend::{Backend, BackendError, Flavor};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::relay::Outcome;
 use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
+use crate::engine::sharded::Part;
 use crate::engine::statement::Sending;
 use crate::protection::{self, Allowance, Ask, Decision, Door, Permit, Refusal, application_of};
 use crate::telemetry::PinReason;
@@ -36,10 +37,10 @@ impl Session {
         sending: &Sending<'_>,
         started: Instant,
     ) -> Result<Permit, EngineError> {
-        if self.engine.admission.revision() == 0 && !self.user.backend.has_door() {
+        if self.engine.admission.revision() == 0 && !self.server().has_door() {
             return Ok(Permit::default());
         }
-        let decision = self.decide(sending.facts, started, |session| match sending.prepared {
+        let decision = self.decide(sending.facts, started, &[], |session| match sending.prepared {
             None => application_of(session.query_text(sending.header)),
             Some(id) => session.prepared_text(id).and_then(application_of),
         })?;
@@ -53,29 +54,48 @@ impl Session {
         text: &[u8],
         started: Instant,
     ) -> Result<Permit, EngineError> {
-        if self.engine.admission.revision() == 0 && !self.user.backend.has_door() {
+        if self.engine.admission.revision() == 0 && !self.server().has_door() {
             return Ok(Permit::default());
         }
-        let decision = self.decide(facts, started, |_| application_of(text))?;
+        let decision = self.decide(facts, started, &[], |_| application_of(text))?;
         self.pass(facts, decision.without_limits(), started).await
     }
 
-    /// Passage for a statement that goes to several slots: past its rules, not past the doors of single servers.
+    /// Passage for a statement that goes to several slots: past its rules, and once past the door of each server
+    /// that has such a slot.
     pub(crate) async fn admit_parts(
         &mut self,
         facts: &Facts,
         text: &[u8],
+        parts: &[Part],
         started: Instant,
     ) -> Result<Permit, EngineError> {
-        if self.engine.admission.revision() == 0 {
+        let servers = self.servers_of(parts);
+        let doors: Vec<Arc<Door>> = servers.iter().filter_map(|server| server.door()).collect();
+        if self.engine.admission.revision() == 0 && doors.is_empty() {
             return Ok(Permit::default());
         }
-        let decision = self.decide(facts, started, |_| application_of(text))?;
-        if decision.is_without_limits() {
+        let decision = self.decide(facts, started, &servers, |_| application_of(text))?;
+        if decision.is_without_limits() && doors.is_empty() {
             return Ok(Permit::free(&decision));
         }
         let ask = self.ask(&decision, started);
-        Box::pin(self.wait_to_pass(decision, ask, facts.statement.digest.hash, None)).await
+        Box::pin(self.wait_to_pass(decision, ask, facts.statement.digest.hash, &doors)).await
+    }
+
+    /// The servers of some slots, in one order for all sessions, so that no two wait for each other at their doors.
+    fn servers_of(&self, parts: &[Part]) -> Vec<Arc<Backend>> {
+        let Some(place) = &self.place else { return Vec::new() };
+        let server = |part: &Part| &place.pool(place.database.shard(part.slot)).connector().backend;
+        let mut servers: Vec<Arc<Backend>> = parts.iter().map(|part| Arc::clone(server(part))).collect();
+        servers.sort_unstable_by(|one, other| one.name().cmp(other.name()));
+        servers.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        servers
+    }
+
+    /// The server that the next statement goes to.
+    fn server(&self) -> &Backend {
+        &self.pool().connector().backend
     }
 
     /// Whether a statement may be answered from memory: no rule denies it, and none limits it, which is the door's
@@ -86,7 +106,7 @@ impl Session {
         started: Instant,
         comment: impl FnOnce(&Self) -> Option<String>,
     ) -> Result<bool, EngineError> {
-        let decision = self.decide(facts, started, comment)?;
+        let decision = self.decide(facts, started, &[], comment)?;
         Ok(decision.is_without_limits() && decision.allowance == Allowance::default())
     }
 
@@ -95,11 +115,13 @@ impl Session {
         Ask { tier, user, bound: self.holds_locks(), since: started }
     }
 
-    /// What the rules say about a statement of `facts`; `comment` finds the application that its text names.
+    /// What the rules say about a statement of `facts` to `servers`, or if there are none to the session's own;
+    /// `comment` finds the application that its text names.
     fn decide(
         &mut self,
         facts: &Facts,
         started: Instant,
+        servers: &[Arc<Backend>],
         comment: impl FnOnce(&Self) -> Option<String>,
     ) -> Result<Decision, EngineError> {
         if self.engine.admission.revision() == 0 {
@@ -111,7 +133,11 @@ impl Session {
             Some(application) => policy.of_session(&self.user.name, Some(&application)),
             None => policy.identified(&mut self.identity, &self.user.name),
         };
-        policy.decide(marked & identified, started).map_err(|denial| self.protected(denial.into()))
+        let there = match servers {
+            [] => policy.at_clusters(std::iter::once(self.server().cluster())),
+            servers => policy.at_clusters(servers.iter().map(|server| server.cluster())),
+        };
+        policy.decide(marked & identified & there, started).map_err(|denial| self.protected(denial.into()))
     }
 
     async fn pass(
@@ -123,7 +149,7 @@ impl Session {
         let ask = self.ask(&decision, started);
         let digest = facts.statement.digest.hash;
         if decision.is_without_limits() {
-            let Some(door) = self.user.backend.door() else { return Ok(Permit::free(&decision)) };
+            let Some(door) = self.server().door() else { return Ok(Permit::free(&decision)) };
             match door.try_pass(ask, digest, started) {
                 Some(Ok(held)) => return Ok(Permit::free(&decision).with_server(held)),
                 Some(Err(shut)) => return Err(self.protected(Refusal::at_server(shut))),
@@ -131,8 +157,8 @@ impl Session {
             }
         }
         // Waiting needs room that a session which does not wait should not keep.
-        let door = self.user.backend.door();
-        Box::pin(self.wait_to_pass(decision, ask, digest, door)).await
+        let doors: Vec<Arc<Door>> = self.server().door().into_iter().collect();
+        Box::pin(self.wait_to_pass(decision, ask, digest, &doors)).await
     }
 
     async fn wait_to_pass(
@@ -140,12 +166,12 @@ impl Session {
         decision: Decision,
         ask: Ask,
         digest: u64,
-        door: Option<Arc<Door>>,
+        doors: &[Arc<Door>],
     ) -> Result<Permit, EngineError> {
         let policy = self.engine.admission.policy();
         let passing = async {
             let mut permit = policy.pass(decision, ask, digest).await?;
-            if let Some(door) = &door {
+            for door in doors {
                 permit.pass_server(door, ask, digest).await?;
             }
             Ok(permit)
@@ -219,6 +245,16 @@ pub(crate) fn end_permit<T: Told>(permit: Permit, result: &Result<T, EngineError
     permit.end(Instant::now(), outcome, took);
 }
 
+/// The same of a statement that went to several slots: nobody knows whose fault it was if there are several servers.
+pub(crate) fn end_parts(permit: Permit, result: Result<(), EngineError>) -> Result<(), EngineError> {
+    if result.is_err() && permit.servers() > 1 {
+        drop(permit);
+    } else {
+        end_permit(permit, &result);
+    }
+    result
+}
+
 /// What a successful exchange tells about the server.
 pub(crate) trait Told {
     /// How the server did, and how long its first byte took.
@@ -229,6 +265,13 @@ impl Told for Outcome {
     fn outcome(&self) -> (protection::Outcome, Option<Duration>) {
         let fault = self.error.is_some_and(is_servers_fault);
         (if fault { protection::Outcome::Fault } else { protection::Outcome::Served }, self.took)
+    }
+}
+
+/// Of a statement that went to several slots.
+impl Told for () {
+    fn outcome(&self) -> (protection::Outcome, Option<Duration>) {
+        (protection::Outcome::Served, None)
     }
 }
 

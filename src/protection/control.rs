@@ -204,7 +204,8 @@ impl Admission {
         control.built = control.built.wrapping_add(1).max(1);
         let revision = if rules.is_empty() { 0 } else { control.built };
         let by_application = rules.iter().any(|rule| !rule.matcher.applications.is_empty());
-        self.policy.store(Arc::new(Policy { revision: control.built, rules, by_application }));
+        let by_cluster = rules.iter().any(|rule| !rule.matcher.clusters.is_empty());
+        self.policy.store(Arc::new(Policy { revision: control.built, rules, by_application, by_cluster }));
         self.revision.store(revision, Ordering::Release);
     }
 }
@@ -301,13 +302,16 @@ impl Drop for Reserved<'_> {
 }
 
 impl Permit {
-    /// Waits at the server's own door, after all rules.
+    /// Waits at a server's own door, after all rules.
     ///
     /// # Errors
     /// Why the statement may not run.
     pub async fn pass_server(&mut self, door: &Arc<Door>, ask: Ask, digest: u64) -> Result<(), Refusal> {
         let held = door.pass(ask, digest, Instant::now()).await.map_err(Refusal::at_server)?;
-        self.server = Some(held);
+        match self.server {
+            None => self.server = Some(held),
+            Some(_) => self.others.push(held),
+        }
         Ok(())
     }
 }

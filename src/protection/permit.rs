@@ -15,7 +15,10 @@ use crate::protection::policy::{Allowance, Decision};
 pub struct Permit {
     /// Rules with a limit of concurrency; most statements meet none, so nothing is allocated.
     pub(crate) rules: Vec<Held>,
+    /// The door of its server,
     pub(crate) server: Option<Held>,
+    /// and those of further ones.
+    pub(crate) others: Vec<Held>,
     /// What its result and its time may be.
     pub allowance: Allowance,
     /// How important it is.
@@ -46,12 +49,18 @@ impl Permit {
         self.server.is_some()
     }
 
+    /// Servers whose doors it has passed.
+    #[must_use]
+    pub const fn servers(&self) -> usize {
+        self.server.is_some() as usize + self.others.len()
+    }
+
     /// The statement has ended so. `took` is how long the server took for its first byte, if it is known.
     pub fn end(self, now: Instant, outcome: Outcome, took: Option<Duration>) {
         for rule in self.rules {
             rule.end(now, outcome, took);
         }
-        if let Some(server) = self.server {
+        for server in self.server.into_iter().chain(self.others) {
             server.end(now, outcome, took);
         }
     }

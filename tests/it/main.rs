@@ -20,6 +20,7 @@ mod hot_reads;
 mod keys;
 mod leaks;
 mod limits;
+mod overload;
 mod parameter_types;
 mod process;
 mod protection;

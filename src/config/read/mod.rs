@@ -70,13 +70,16 @@ fn config(root: &Section<'_>) -> Config {
         backend::check_shares(name, section, cluster, &users);
     }
     let tls = root.child("tls");
+    let names: Vec<&str> = clusters.iter().map(|(name, ..)| *name).collect();
+    let known = protection::Known { users: &users, clusters: &names };
+    let protection = protection::protection(&root.child("protection"), known);
     let config = Config {
         tls: frontend::tls(&tls, &listeners),
         listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
         clusters: clusters.into_iter().map(|(name, _, cluster)| (name.to_owned(), cluster)).collect(),
         timeouts: frontend::timeouts(&root.child("timeouts")),
         limits: frontend::limits(&root.child("limits")),
-        protection: protection::protection(&root.child("protection"), &users),
+        protection,
         cache: cache::cache(&root.child("cache")),
         users,
         admin: process::admin(&root.child("admin")),

@@ -36,7 +36,14 @@ const TABLE: Kind<String> = Kind {
     show: String::clone,
 };
 
-pub(super) fn protection(section: &Section<'_>, users: &BTreeMap<String, User>) -> Protection {
+/// What rules may name.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) users: &'a BTreeMap<String, User>,
+    pub(super) clusters: &'a [&'a str],
+}
+
+pub(super) fn protection(section: &Section<'_>, known: Known<'_>) -> Protection {
     let (at, sections) = section.any_items("rules");
     if let Some(at) = at.filter(|_| sections.len() > RULES_MAX) {
         section.report().problem(at, section.path_of("rules"), format!("at most {RULES_MAX} are possible"));
@@ -44,7 +51,7 @@ pub(super) fn protection(section: &Section<'_>, users: &BTreeMap<String, User>) 
     let rules: Vec<(Section<'_>, Rule)> = sections
         .into_iter()
         .map(|section| {
-            let rule = rule(&section, users);
+            let rule = rule(&section, known);
             (section, rule)
         })
         .collect();
@@ -56,12 +63,12 @@ pub(super) fn protection(section: &Section<'_>, users: &BTreeMap<String, User>) 
     Protection { rules: rules.into_iter().map(|(_, rule)| rule).collect(), quarantine }
 }
 
-fn rule(section: &Section<'_>, users: &BTreeMap<String, User>) -> Rule {
+fn rule(section: &Section<'_>, known: Known<'_>) -> Rule {
     let default = Rule::default();
     let positive = kind::count::<1, 10_000_000>();
     let rule = Rule {
         name: section.required("name", &kind::TEXT).unwrap_or_default(),
-        matcher: matcher(section, users),
+        matcher: matcher(section, known),
         tier: section.optional("tier", &kind::count::<1, 4>()),
         deny: section.setting("deny", &kind::SWITCH, default.deny),
         dry_run: section.setting("dry_run", &kind::SWITCH, default.dry_run),
@@ -80,22 +87,26 @@ fn rule(section: &Section<'_>, users: &BTreeMap<String, User>) -> Rule {
     rule
 }
 
-fn matcher(section: &Section<'_>, users: &BTreeMap<String, User>) -> Matcher {
+fn matcher(section: &Section<'_>, known: Known<'_>) -> Matcher {
     let values = |key: &'static str, kind: &Kind<String>| -> Vec<String> {
         section.list(key, kind).into_iter().map(|(_, value)| value).collect()
     };
-    let named = section.list("users", &kind::TEXT);
-    for (n, (at, user)) in named.iter().enumerate() {
-        if !users.contains_key(user) {
-            let hint = did_you_mean(user, users.keys().map(String::as_str));
-            let path = format!("{}[{n}]", section.path_of("users"));
-            section.report().problem(*at, path, format!("there is no user `{user}`{hint}"));
+    let named = |key: &'static str, what: &str, names: Vec<&str>| -> Vec<String> {
+        let listed = section.list(key, &kind::TEXT);
+        for (n, (at, name)) in
+            listed.iter().enumerate().filter(|(_, (_, name))| !names.contains(&name.as_str()))
+        {
+            let hint = did_you_mean(name, names.iter().copied());
+            let path = format!("{}[{n}]", section.path_of(key));
+            section.report().problem(*at, path, format!("there is no {what} `{name}`{hint}"));
         }
-    }
+        listed.into_iter().map(|(_, name)| name).collect()
+    };
     let kinds = section.list("kinds", &kind::STATEMENT_KIND);
     Matcher {
-        users: named.into_iter().map(|(_, user)| user).collect(),
+        users: named("users", "user", known.users.keys().map(String::as_str).collect()),
         applications: values("applications", &GLOB),
+        clusters: named("clusters", "cluster", known.clusters.to_vec()),
         digests: section.list("digests", &DIGEST).into_iter().map(|(_, digest)| digest).collect(),
         tables: values("tables", &TABLE),
         kinds: kinds.into_iter().fold(Kinds::NONE, |all, (_, kind)| all.with(kind)),

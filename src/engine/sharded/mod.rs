@@ -20,3 +20,4 @@ pub(crate) use place::Place;
 pub(crate) use recipes::Recipes;
 pub use renaming::Renaming;
 pub(crate) use route::{Routed, unroutable};
+pub(crate) use scatter::Part;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::backend::ResultSet;
 use crate::config::Hint;
+use crate::engine::admission::end_parts;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::session::Session;
@@ -163,19 +164,18 @@ impl Session {
             return gone.map(|()| Routed::Pass);
         }
         self.skip(header).await?;
-        let _permit = match &work {
-            Ok(Work::Scatter(..) | Work::Write(..)) => {
-                Some(self.admit_parts(routing.facts, routing.text, context.started()).await?)
-            }
-            _ => None,
-        };
         match work? {
             Work::Pass(_) | Work::Instead(..) => {}
             Work::Scatter(parts, scatter) => {
-                let asking = Asking { parts: &parts, scatter: &scatter, parameters: routing.parameters };
-                self.scatter(asking, context).await?;
+                let permit = self.admit_parts(routing.facts, routing.text, &parts, context.started()).await?;
+                let (parameters, allowance) = (routing.parameters, permit.allowance);
+                let asking = Asking { parts: &parts, scatter: &scatter, parameters, allowance };
+                end_parts(permit, self.scatter(asking, context).await)?;
             }
-            Work::Write(parts, sum) => self.write_parts(&parts, sum, context).await?,
+            Work::Write(parts, sum) => {
+                let permit = self.admit_parts(routing.facts, routing.text, &parts, context.started()).await?;
+                end_parts(permit, self.write_parts(&parts, sum, context).await)?;
+            }
             Work::Begin(text) => {
                 if let Some(place) = &mut self.place {
                     place.begin = Some(text);

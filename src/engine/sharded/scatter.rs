@@ -21,6 +21,7 @@ use crate::engine::sharded::source::{Next, Source};
 use crate::engine::sharded::time;
 use crate::error::ProxyError;
 use crate::merge::{MergeError, MergeOptions, Merger, Need, RowFormat, Step};
+use crate::protection::{Allowance, Refusal};
 use crate::sharding::{Scatter, SlotId};
 use crate::telemetry::StatementContext;
 use crate::wire::{
@@ -50,6 +51,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) scatter: &'a Scatter,
     /// Of a prepared statement.
     pub(crate) parameters: Option<&'a Parameters<'a>>,
+    /// What the rules allow its result and its time.
+    pub(crate) allowance: Allowance,
 }
 
 /// The client's side of a merged result.
@@ -59,6 +62,8 @@ struct Sending {
     rows: u64,
     /// Rows of slots that may still be merged.
     left: u64,
+    /// Of rows that were sent.
+    bytes: u64,
     begun: bool,
     /// The statement has to be over by then.
     deadline: Option<Instant>,
@@ -103,6 +108,7 @@ impl Session {
             sequence: self.client.stream.sequence,
             rows: 0,
             left: limits.rows_max,
+            bytes: 0,
             begun: false,
             deadline: (!limits.timeout.is_zero()).then(|| context.started() + limits.timeout),
             writing: false,
@@ -138,9 +144,14 @@ impl Session {
         options: &MergeOptions,
         sending: &mut Sending,
     ) -> Result<(), EngineError> {
-        let deadline = sending.deadline;
+        let allowed = asking.allowance.time_max.map(|max| (Instant::now() + max, max));
+        let allowed = allowed.filter(|(at, _)| sending.deadline.is_none_or(|deadline| *at < deadline));
+        let deadline = allowed.map(|(at, _)| at).or(sending.deadline);
         let (guard, running, worker) = (Arc::clone(&self.guard), running(sources), self.worker.id);
-        let late = too_late(self.flavor());
+        let late = match allowed {
+            Some((_, max)) => self.protected(Refusal::TooLong(max)),
+            None => too_late(self.flavor()),
+        };
         let (result, killed) = {
             let exchange = pin!(async {
                 let merged = self.merge(sources, asking, options, sending);
@@ -152,7 +163,7 @@ impl Session {
             killable_all(exchange, &guard, &running, worker).await
         };
         self.alarm_rung |= killed;
-        if sending.writing && matches!(result, Err(EngineError::Refused(_))) {
+        if sending.writing && matches!(result, Err(EngineError::Refused(_) | EngineError::Protected(_))) {
             return Err(RelayError::Timeout.into());
         }
         result
@@ -193,6 +204,8 @@ impl Session {
         let mut step = self.step(&mut merger, sources, &mut row, &mut sending.left).await?;
         self.put_columns(&merger, sending);
         while step == Step::Row {
+            sending.bytes += row.len() as u64;
+            has_room(&asking.allowance, sending).map_err(|refusal| self.protected(refusal))?;
             sending.sequence = frame(&mut sending.out, sending.sequence, &row);
             sending.rows += 1;
             if sending.out.len() >= BUFFER_BYTES {
@@ -353,6 +366,17 @@ fn too_many_rows() -> EngineError {
         "DZ1605: the read has more rows to merge than rows_max of scatter_read in the sharding rules; restrict \
          it by a key or a LIMIT",
     )
+}
+
+/// Whether one more row may be sent, whose bytes are counted already.
+const fn has_room(allowance: &Allowance, sending: &Sending) -> Result<(), Refusal> {
+    if sending.rows >= allowance.rows_max {
+        return Err(Refusal::TooManyRows(allowance.rows_max));
+    }
+    if sending.bytes > allowance.bytes_max {
+        return Err(Refusal::TooManyBytes(allowance.bytes_max));
+    }
+    Ok(())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]

@@ -22,6 +22,8 @@ pub struct Policy {
     pub(crate) rules: Vec<Arc<Rule>>,
     /// Some rule asks for the application, so that comments have to be looked at.
     pub(crate) by_application: bool,
+    /// Some rule asks for the cluster.
+    pub(crate) by_cluster: bool,
 }
 
 /// The rules that the statements of one digest may meet; kept with the digest's facts.
@@ -159,6 +161,17 @@ impl Policy {
                 && (matcher.applications.is_empty()
                     || application
                         .is_some_and(|name| matcher.applications.iter().any(|pattern| glob(pattern, name))))
+        })
+    }
+
+    /// The rules that fit statements to servers of these clusters, whatever else they ask for.
+    pub fn at_clusters<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> RuleSet {
+        if !self.by_cluster {
+            return RuleSet::MAX;
+        }
+        let names: Vec<&str> = names.by_ref().collect();
+        self.select(|matcher| {
+            matcher.clusters.is_empty() || matcher.clusters.iter().any(|name| names.contains(&name.as_str()))
         })
     }
 
