@@ -1,8 +1,11 @@
 //! The client's side of a session: its packets, what it can do, how long it may take.
 
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+
+use tokio::time::{Sleep, sleep};
 
 use crate::cache::Recording;
 use crate::config::Timeouts;
@@ -17,6 +20,11 @@ use crate::wire::{
 
 /// How long a client that was told to go may go on sending.
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
+
+/// A client that has stopped sending may have left, or may only have nothing more to say: it still gets
+/// the reply that comes within this time, as on a server. One that left costs the server connection that
+/// much longer.
+const FINISHED_GRACE: Duration = Duration::from_millis(500);
 
 /// One client's connection.
 #[derive(Debug)]
@@ -81,6 +89,27 @@ pub enum Departure {
     Finished,
     /// Its connection is broken.
     Failed,
+}
+
+/// Tells whoever waits for a server on behalf of a client when that has left.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// It has stopped sending; when this is over, it counts as gone.
+    grace: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watch {
+    /// Ready when `client` has left.
+    pub(crate) fn poll_left(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Poll<()> {
+        if self.grace.is_none() {
+            match client.poll_gone(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Departure::Failed) => return Poll::Ready(()),
+                Poll::Ready(Departure::Finished) => {}
+            }
+        }
+        self.grace.get_or_insert_with(|| Box::pin(sleep(FINISHED_GRACE))).as_mut().poll(cx)
+    }
 }
 
 impl From<io::Error> for ClientError {

@@ -1,16 +1,15 @@
 //! Passing a reply on: as the server sent it where the client's capabilities allow, translated where
 //! they do not, in bounded memory either way.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
 use crate::backend::{BackendConn, Flavor};
-use crate::engine::client::{Client, Departure};
+use crate::engine::client::{Client, Watch};
 use crate::engine::cut::{Bounds, Cut};
 pub use crate::engine::interruption::RelayError;
 pub use crate::engine::outcome::Outcome;
@@ -21,11 +20,6 @@ use crate::wire::{
     Buffer, Capabilities, END_BYTES_MAX, End, Event, HEADER_BYTES, Header, Malformed, OkPacket, PAYLOAD_MAX,
     ReplyKind, ReplyScanner, Socket, StateChange, StateChanges, StatusFlags, StreamError, encode_eof, frame,
 };
-
-/// A client that has stopped sending may have left, or may only have nothing more to say: it still gets
-/// the reply that comes within this time, as on a server. One that left costs the server connection that
-/// much longer.
-const FINISHED_GRACE: Duration = Duration::from_millis(500);
 
 /// A reply that might have to be withheld is held back up to this size.
 const WITHHELD_BYTES_MAX: usize = 64 << 10;
@@ -87,7 +81,7 @@ pub(crate) async fn relay_until(
         how,
         translate: !client.capabilities.has(Capabilities::DEPRECATE_EOF),
         flagged: false,
-        grace: None,
+        watch: Watch::default(),
         cut,
         began: timed.then(Instant::now),
         rest: None,
@@ -114,8 +108,7 @@ pub(super) struct Relaying<'a> {
     translate: bool,
     /// The EOF after the columns said already what the one at the end would.
     flagged: bool,
-    /// The client has stopped sending; when this is over, it counts as gone.
-    grace: Option<Pin<Box<Sleep>>>,
+    watch: Watch,
     /// Whether, and why, the reply is not to go on.
     pub(super) cut: &'a Cut,
     /// When the command had been sent, until the first byte of the reply has come.
@@ -210,20 +203,12 @@ impl Relaying<'_> {
         client: &mut Client,
         wanted: usize,
     ) -> Result<(), RelayError> {
-        let (deadline, stream, grace) = (&mut conn.deadline, &mut conn.stream, &mut self.grace);
+        let (deadline, stream, watch) = (&mut conn.deadline, &mut conn.stream, &mut self.watch);
         let read = poll_fn(|cx| {
             if let Poll::Ready(result) = stream.poll_fill(cx, wanted) {
                 return Poll::Ready(Ok(result));
             }
-            if grace.is_none() {
-                match client.poll_gone(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Departure::Failed) => return Poll::Ready(Err(RelayError::Gone)),
-                    Poll::Ready(Departure::Finished) => {}
-                }
-            }
-            let grace = grace.get_or_insert_with(|| Box::pin(sleep(FINISHED_GRACE)));
-            grace.as_mut().poll(cx).map(|()| Err(RelayError::Gone))
+            watch.poll_left(client, cx).map(|()| Err(RelayError::Gone))
         });
         let result = deadline.run(self.how.reply_timeout, read).await;
         if let Some(began) = self.began.take() {

@@ -188,7 +188,7 @@ both! {
         let login = proxy.login().schema("doors");
         let (mut one, mut two, mut three) = (login.connect().await, login.connect().await, login.connect().await);
         for id in 1..=20 {
-            one.ok(&format!("INSERT INTO users VALUES ({id}, 'x')")).await;
+            one.ok(&format!("INSERT INTO users (id, name) VALUES ({id}, 'x')")).await;
         }
         assert_eq!(one.value("SELECT COUNT(*) FROM users").await, "20");
         let cut = one.query("SELECT id FROM users ORDER BY id").await;

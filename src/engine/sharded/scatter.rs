@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Flavor, ServerLease, ServerPool};
+use crate::engine::client::{Client, Watch};
 use crate::engine::error::EngineError;
 use crate::engine::kill::{kill_all, killable_all};
 use crate::engine::relay::RelayError;
@@ -231,7 +232,7 @@ impl Session {
         loop {
             let source = match merger.next(row).map_err(refused)? {
                 Step::Needs(Need::Of(source)) => source,
-                Step::Needs(Need::Any) => any_ready(sources).await,
+                Step::Needs(Need::Any) => any_ready(sources, &mut self.client).await?,
                 done => return Ok(done),
             };
             let one = &mut sources[source];
@@ -312,19 +313,20 @@ impl Session {
     }
 }
 
-/// A source that has something to read; waits for the first if none has.
-async fn any_ready(sources: &mut [Source]) -> usize {
+/// A source that has something to read; waits for the first if none has. The client is watched meanwhile.
+async fn any_ready(sources: &mut [Source], client: &mut Client) -> Result<usize, EngineError> {
     if let Some(ready) = sources.iter_mut().position(|source| !source.ended && source.has_something()) {
-        return ready;
+        return Ok(ready);
     }
+    let mut watch = Watch::default();
     poll_fn(|cx| {
         for (n, source) in sources.iter_mut().enumerate().filter(|(_, source)| !source.ended) {
             // An end or a failure is seen by whoever reads next.
             if source.lease.stream.poll_fill(cx, 1).is_ready() {
-                return Poll::Ready(n);
+                return Poll::Ready(Ok(n));
             }
         }
-        Poll::Pending
+        watch.poll_left(client, cx).map(|()| Err(RelayError::Gone.into()))
     })
     .await
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{BackendError, PreparedKey, ServerLease};
-use crate::engine::client::{Client, Departure};
+use crate::engine::client::{Client, Watch};
 use crate::engine::error::EngineError;
 use crate::engine::relay::RelayError;
 use crate::engine::sharded::parameters::Parameters;
@@ -198,6 +198,7 @@ impl Source {
 
     /// Waits until `wanted` bytes of the reply are there. The client is watched meanwhile.
     async fn fill(&mut self, client: &mut Client, wanted: usize) -> Result<(), EngineError> {
+        let mut watch = Watch::default();
         while self.lease.input().len() < wanted {
             let conn = &mut *self.lease;
             let (deadline, stream) = (&mut conn.deadline, &mut conn.stream);
@@ -205,10 +206,7 @@ impl Source {
                 if let Poll::Ready(read) = stream.poll_fill(cx, wanted) {
                     return Poll::Ready(Ok(read));
                 }
-                match client.poll_gone(cx) {
-                    Poll::Ready(Departure::Failed) => Poll::Ready(Err(RelayError::Gone)),
-                    Poll::Ready(Departure::Finished) | Poll::Pending => Poll::Pending,
-                }
+                watch.poll_left(client, cx).map(|()| Err(RelayError::Gone))
             });
             match deadline.run(self.reply_timeout, read).await {
                 Err(_) => return Err(RelayError::Timeout.into()),
