@@ -36,6 +36,9 @@ pub(crate) enum Function {
     ShardingSphereHashMod { long: bool },
     /// Zebra `shardByHash`: databases, then tables in each; or tables first.
     ZebraHash { databases: u32, tables: u32, tables_first: bool },
+    /// Groovy's `value.intdiv(divisor) % count`, of the number or of its CRC-32, for databases and for the tables in
+    /// each: what rules of Zebra and inline expressions of ShardingSphere say.
+    GroovyModulo { databases: [u32; 2], tables: [u32; 2], crc32: bool },
     /// Zebra `crc32(value) / divisor % count`.
     ZebraCrc32 { divisor: u32 },
 }
@@ -79,6 +82,16 @@ impl Legacy {
                 };
                 database * tables + table
             }
+            (Function::GroovyModulo { databases, tables, crc32: hashed }, value) => {
+                let number = match (hashed, value) {
+                    (true, value) => u64::from(crc32(&written(value)?)),
+                    // Of a negative number the remainder is an index below zero.
+                    (false, KeyValue::Integer(number)) => u64::try_from(i64::try_from(*number).ok()?).ok()?,
+                    (false, KeyValue::Text(_) | KeyValue::Moment(_)) => return None,
+                };
+                let part = |[divisor, count]: &[u32; 2]| number / u64::from(*divisor) % u64::from(*count);
+                part(databases) * u64::from(tables[1]) + part(tables)
+            }
             (Function::ZebraCrc32 { divisor }, value) => {
                 u64::from(crc32(&written(value)?)) / u64::from(*divisor) % count
             }
@@ -107,6 +120,7 @@ impl Function {
                         | Self::MycatLong(_)
                         | Self::ShardingSphereMod
                         | Self::ZebraHash { .. }
+                        | Self::GroovyModulo { crc32: false, .. }
                 );
                 !numbers_only && collation.tells_case()
             }
@@ -388,6 +402,12 @@ mod tests {
         // In the other order: database 1001 % 4 = 1, table 1001 / 4 % 8 = 2.
         assert_eq!(slot(false, 1_001), Some(8 + 2));
         assert_eq!(slot(true, -7), None, "Zebra computes an index below zero");
+        let quotients = |crc32| Function::GroovyModulo { databases: [1, 2], tables: [2, 4], crc32 };
+        // 1001 % 2 = 1 and 1001.intdiv(2) % 4 = 0.
+        assert_eq!(place(quotients(false), 8, &KeyValue::Integer(1_001)), Some(4));
+        assert_eq!(place(quotients(false), 8, &KeyValue::Integer(-1)), None, "an index below zero");
+        // crc32("mtpp_123_459") is 3844145103: odd, and 1922072551 % 4 = 3.
+        assert_eq!(place(quotients(true), 8, &text("mtpp_123_459")), Some(7));
         let crc = Function::ZebraCrc32 { divisor: 10 };
         assert_eq!(place(crc, 10, &KeyValue::Integer(1_001)), Some((3_273_692_033_u64 / 10 % 10) as u32));
     }

@@ -6,7 +6,7 @@ use crate::sharding::file::model::{At, LegacyRule};
 use crate::sharding::placement::{Function, Legacy, ring, segments};
 
 /// Every function with its parameters; one that ends in `?` may be left out.
-const FUNCTIONS: [(&str, &[&str]); 11] = [
+const FUNCTIONS: [(&str, &[&str]); 12] = [
     ("kingshard/hash", &["count"]),
     ("gaea/hash", &["count"]),
     ("gaea/mod", &["count"]),
@@ -18,6 +18,7 @@ const FUNCTIONS: [(&str, &[&str]); 11] = [
     ("shardingsphere/hash_mod", &["sharding-count"]),
     ("zebra/hash", &["dbNumber", "tableNumberPerDb", "useDefaultOrder?"]),
     ("zebra/crc32", &["count", "divisor?"]),
+    ("groovy/modulo", &["databases", "tables", "databaseDivisor?", "tableDivisor?", "of?"]),
 ];
 
 /// Points of a ring at most: what a look-up searches and a file makes us compute.
@@ -67,6 +68,7 @@ pub(super) fn legacy(builder: &Builder<'_>, rule: &LegacyRule, path: &str) -> Op
             let tables_first = parameters.given("useDefaultOrder").is_none_or(|order| order.value != "false");
             (Function::ZebraHash { databases, tables, tables_first }, databases * tables)
         }
+        "groovy/modulo" => parameters.modulo()?,
         _ => {
             let divisor = parameters.or("divisor", 1, 1, u32::MAX)?;
             (Function::ZebraCrc32 { divisor }, count("count")?)
@@ -135,6 +137,27 @@ impl Parameters<'_> {
             Some(_) => self.number(name, min, max),
             None => Some(default),
         }
+    }
+
+    /// `value.intdiv(databaseDivisor) % databases`, and the same for tables.
+    fn modulo(&self) -> Option<(Function, u32)> {
+        let databases = self.number("databases", 1, 65_536)?;
+        let tables = self.number("tables", 1, 65_536 / databases)?;
+        let crc32 = match self.given("of") {
+            None => false,
+            Some(of) if of.value == "value" => false,
+            Some(of) if of.value == "crc32" => true,
+            Some(of) => {
+                self.builder.problem(of.at, join(&self.path, "of"), "must be `value` or `crc32`");
+                return None;
+            }
+        };
+        let function = Function::GroovyModulo {
+            databases: [self.or("databaseDivisor", 1, 1, u32::MAX)?, databases],
+            tables: [self.or("tableDivisor", 1, 1, u32::MAX)?, tables],
+            crc32,
+        };
+        Some((function, databases * tables))
     }
 
     fn segments(&self) -> Option<(Box<[u32]>, u32)> {
