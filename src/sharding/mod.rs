@@ -12,6 +12,7 @@ mod rules;
 mod segments;
 mod sequence;
 mod slots;
+mod upkeep;
 
 pub use difference::{Change, Weight};
 pub use file::{Mutant, Mutation, RuleSet, RulesLoading, RulesReading, Surroundings, load, mutate, read};
@@ -34,3 +35,4 @@ pub use rules::{
 pub use segments::Segments;
 pub use sequence::{Composed, Part, Segment, Sequence, SequenceId, SequenceKind, Uncomposed};
 pub use slots::{SLOTS_MAX, SlotId, SlotSet};
+pub use upkeep::{Present, Retired, Task, TaskKind};

@@ -7,6 +7,7 @@ use crate::sharding::key::{Key, KeyId};
 use crate::sharding::placement::{Placement, PlacementId};
 use crate::sharding::sequence::{Sequence, SequenceId};
 use crate::sharding::slots::{SlotId, SlotSet};
+use crate::sharding::upkeep::Retired;
 
 /// Everything that decides where a statement on one logical database goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub struct ShardingRules {
     pub(super) placements: Vec<Placement>,
     pub(super) sequences: Vec<Sequence>,
     pub(super) tables: Vec<Table>,
+    /// Periods of intervals that are no longer kept.
+    pub(super) retired: Vec<Retired>,
     /// By name in lower case.
     pub(super) table_ids: HashMap<Box<str>, TableId>,
 }

@@ -3,8 +3,10 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use dazzle::lab::Server;
+use dazzle::sharding::Date;
 use rustix::process::Signal;
 use tokio::process::Command;
 
@@ -108,6 +110,26 @@ tables: {users: {placement: by_user, columns: {id: user_id}}}
 tests: [{table: users, slots: all}]
 ";
 
+const KEPT: &str = "
+api: dazzle/v1
+name: kept
+revision: 1
+keys: {created: date}
+placements: {by_year: {interval: created, every: year, from: 2020, ahead: 1, keep: 2, slots: {main: all}}}
+tables: {notes: {placement: by_year}}
+tests: [{table: notes, slots: all}]
+";
+
+/// A configuration whose one cluster is the server.
+fn config_of(server: &Server, name: &str) -> PathBuf {
+    let config = format!(
+        "listeners: [{{address: '127.0.0.1:1'}}]\nclusters: {{main: {{primary: '{}', server_user: {USER}, \
+         server_password: {PASSWORD}}}}}\nusers: {{u: {{password: x}}}}\n",
+        server.address()
+    );
+    write(server, name, &config)
+}
+
 fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -143,12 +165,7 @@ async fn unwelcome(file: &Path, run: &Path, config: &Path, second: &str) {
 both! {
     async fn rules_are_compared_with_what_the_server_has(server) {
         let rules = write(server, "ruled.yaml", RULES);
-        let config = format!(
-            "listeners: [{{address: '127.0.0.1:1'}}]\nclusters: {{main: {{primary: '{}', server_user: {USER}, \
-             server_password: {PASSWORD}}}}}\nusers: {{u: {{password: x}}}}\n",
-            server.address()
-        );
-        let config = write(server, "ruled-dazzle.yaml", &config);
+        let config = config_of(server, "ruled-dazzle.yaml");
         let validate = ["validate", shown(&rules), "--against", shown(&config)];
         make_tables(server, USERS).await;
         let (code, out, err) = dazzle(&validate).await;
@@ -281,5 +298,37 @@ both! {
         assert_eq!((code, out.lines().count()), (Some(0), 3), "{out}");
         assert!(out.lines().last().unwrap().ends_with("3/applied.yaml  runs"), "{out}");
         assert!(proxy.http("/rules").1.contains("\"name\":\"applied\",\"revision\":3,"));
+    }
+
+    async fn periods_that_come_are_made_and_those_no_longer_kept_are_told(server) {
+        let rules = write(server, "kept.yaml", KEPT);
+        let config = config_of(server, "kept-dazzle.yaml");
+        let days = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 86_400;
+        let year = Date::of_days(days as i64).year;
+        let table = "CREATE TABLE notes (created DATE NOT NULL, text VARCHAR(20), KEY (created))";
+        for schema in ["kept_2020".to_owned(), format!("kept_{}", year - 1)] {
+            server.create_schema(&schema).await.unwrap();
+            server.execute(&[format!("USE {schema}"), table.to_owned()]).await.unwrap();
+        }
+        let upkeep = ["upkeep", shown(&rules), "--against", shown(&config)];
+        let (code, out, err) = dazzle(&upkeep).await;
+        assert_eq!(code, Some(1), "{out}{err}");
+        let before = format!("kept_{}", year - 1);
+        let expected = [
+            "-- on main".to_owned(),
+            format!("CREATE DATABASE IF NOT EXISTS `kept_{year}`;"),
+            format!("CREATE TABLE IF NOT EXISTS `kept_{year}`.`notes` LIKE `{before}`.`notes`;"),
+            format!("CREATE DATABASE IF NOT EXISTS `kept_{}`;", year + 1),
+            format!("CREATE TABLE IF NOT EXISTS `kept_{}`.`notes` LIKE `{before}`.`notes`;", year + 1),
+            "DROP DATABASE `kept_2020`;".to_owned(),
+        ];
+        assert_eq!(out.lines().collect::<Vec<_>>(), expected);
+        let (code, out, err) = dazzle(&[&upkeep[..], &["--make"]].concat()).await;
+        assert_eq!((code, out.as_str(), err.as_str()), (Some(1), "-- on main\nDROP DATABASE `kept_2020`;\n", ""));
+        server.execute(&["DROP DATABASE kept_2020".to_owned()]).await.unwrap();
+        let (code, out, err) = dazzle(&upkeep).await;
+        assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
+        let (code, _, err) = dazzle(&["validate", shown(&rules), "--against", shown(&config)]).await;
+        assert_eq!((code, err.as_str()), (Some(0), ""));
     }
 }

@@ -4,54 +4,34 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::cli::rules::catalog::{Catalog, Column, read};
-use crate::cli::rules::output;
 use crate::config::ConfigFile;
 use crate::sharding::{KeyType, PlacedTable, ShardingRules, SlotId, Table, TableKind, TextKind, Unique};
 
-/// Compares each of `rules` with the servers of `config`; whether all is as they say.
-pub(super) fn run(config: &Path, rules: &[&ShardingRules]) -> bool {
-    let config = match ConfigFile::new(config).load() {
-        Ok(config) => config,
-        Err(error) => {
-            eprintln!("{error}");
-            return false;
-        }
+/// Everything in which the servers of `config` differ from each of `rules`, by its name.
+pub(super) fn differences(
+    config: &Path,
+    rules: &[&ShardingRules],
+) -> Result<Vec<(String, Vec<String>)>, String> {
+    let config = ConfigFile::new(config).load().map_err(|error| error.to_string())?;
+    let of = |rules: &&ShardingRules| {
+        let catalog = read(&config, rules).map_err(|why| format!("{}: {why}", rules.name()))?;
+        Ok((rules.name().to_owned(), compare(rules, &catalog)))
     };
-    let mut right = true;
-    for rules in rules {
-        match read(&config, rules) {
-            Err(why) => {
-                eprintln!("{}: {why}", rules.name());
-                right = false;
-            }
-            Ok(catalog) => {
-                let found = compare(rules, &catalog);
-                for line in &found {
-                    eprintln!("{}: {line}", rules.name());
-                }
-                if found.is_empty() {
-                    output::print(&format!("{}: the servers have what the rules say\n", rules.name()));
-                }
-                right &= found.is_empty();
-            }
-        }
-    }
-    right
+    rules.iter().map(of).collect()
 }
 
 /// Everything in which the servers differ from the rules.
 fn compare(rules: &ShardingRules, catalog: &Catalog) -> Vec<String> {
     let mut found = Vec::new();
     for table in rules.tables() {
-        let TableKind::Placed(placed) = &table.kind else {
-            absent(rules, table, catalog, &mut found);
-            continue;
-        };
         absent(rules, table, catalog, &mut found);
+        drift(rules, table, catalog, &mut found);
+        let TableKind::Placed(placed) = &table.kind else { continue };
         for slot in rules.placement(placed.placement).all().iter() {
             let here = Here { rules, table, placed, slot };
             here.columns(catalog, &mut found);
             here.unique_keys(catalog, &mut found);
+            here.counted(catalog, &mut found);
         }
     }
     // What is wrong in every slot is told once.
@@ -69,6 +49,38 @@ fn absent(rules: &ShardingRules, table: &Table, catalog: &Catalog, found: &mut V
             "`{}` does not exist (in {}, database {})",
             table.name, place.label, place.database
         ));
+    }
+}
+
+/// A table that is not the same in every slot: its rows would not be merged as those of one.
+fn drift(rules: &ShardingRules, table: &Table, catalog: &Catalog, found: &mut Vec<String>) {
+    let Some(id) = rules.table_named(&table.name) else { return };
+    let slots: Vec<SlotId> =
+        rules.slots_of(id).iter().filter(|slot| catalog.has(*slot, &table.name)).collect();
+    let Some((first, others)) = slots.split_first() else { return };
+    let shown = |column: Option<&Column>| match column {
+        None => "is missing".to_owned(),
+        Some(column) => {
+            let collation = column.collation.as_ref().map_or(String::new(), |own| format!(" of {own}"));
+            let null = if column.nullable { "" } else { " NOT NULL" };
+            format!("is {}{collation}{null}", column.column_type)
+        }
+    };
+    for other in others {
+        let columns = catalog.columns(*first, &table.name).chain(catalog.columns(*other, &table.name));
+        for (name, _) in columns {
+            let one = shown(catalog.column(*first, &table.name, name));
+            let two = shown(catalog.column(*other, &table.name, name));
+            if one != two {
+                let label = |slot: SlotId| &rules.slot(slot).label;
+                found.push(format!(
+                    "`{}.{name}` {one} in {}, and {two} (in {})",
+                    table.name,
+                    label(*first),
+                    label(*other)
+                ));
+            }
+        }
     }
 }
 
@@ -106,6 +118,23 @@ impl Here<'_> {
         let others = self.placed.columns.iter().filter(|other| !other.column.eq_ignore_ascii_case(column));
         let keys: Vec<_> = others.map(|other| other.key).collect();
         !self.rules.placement(self.placed.placement).determined_by(&keys)
+    }
+
+    /// Each slot counts an AUTO_INCREMENT by itself, so numbers would come twice.
+    fn counted(&self, catalog: &Catalog, found: &mut Vec<String>) {
+        if self.placed.unique == Unique::Local {
+            return;
+        }
+        for (name, _) in catalog.columns(self.slot, &self.table.name).filter(|(_, column)| column.counted) {
+            if !self.placed.generate.iter().any(|(generated, _)| generated.eq_ignore_ascii_case(name)) {
+                found.push(format!(
+                    "`{}.{name}` is AUTO_INCREMENT, which each slot counts by itself; let a sequence `generate` it, or \
+                     say `unique: local` if clients give its values (in {})",
+                    self.table.name,
+                    self.rules.slot(self.slot).label
+                ));
+            }
+        }
     }
 
     /// A UNIQUE key that lacks the placement's key holds in each slot alone.
@@ -191,6 +220,7 @@ tests:
             length,
             digits: None,
             nullable: false,
+            counted: false,
         }
     }
 
@@ -241,6 +271,25 @@ tests:
             &[
                 "`mails.email` is varchar(80) of utf8mb4_general_ci, the key `email` is varchar(80) (in by_email/0)",
                 "`mails.email` may be NULL, which no key may be (in by_email/0)",
+            ],
+        );
+        check(
+            |catalog| {
+                let mut counted = column("bigint unsigned", None);
+                counted.counted = true;
+                for slot in 0..2 {
+                    catalog.add_column(SlotId(slot), "users", "id", counted.clone());
+                }
+                catalog.add_column(SlotId(0), "users", "name", column("varchar(20)", Some("utf8mb4_bin")));
+                catalog.add_column(SlotId(1), "users", "name", column("varchar(30)", Some("utf8mb4_bin")));
+                catalog.add_column(SlotId(1), "cities", "id", column("int", None));
+            },
+            &[
+                "`users.name` is varchar(20) of utf8mb4_bin NOT NULL in by_user/0, and is varchar(30) of utf8mb4_bin NOT \
+                 NULL (in by_user/1)",
+                "`users.id` is AUTO_INCREMENT, which each slot counts by itself; let a sequence `generate` it, or say \
+                 `unique: local` if clients give its values (in by_user/0)",
+                "`cities.id` is missing in by_user/0, and is int NOT NULL (in by_user/1)",
             ],
         );
         check(

@@ -334,7 +334,7 @@ tests: [{table: t, slots: all}]
         assert!(folder.apply(&second.replace("s2: 2-3", "s2: 2-7"), &[]).is_err(), "a re-key");
         let moved = second.replace("{s1: 0-1, s2: 2-3}", "{s1: 0, s2: 1-3}");
         let why = folder.apply(&moved, &[]).map(|_| ()).expect_err("a move without its rows");
-        assert_eq!(why, ["1 changes would lose rows from sight", "  move    p/1: s1.shop_1 → s2.shop_1"]);
+        assert_eq!(why, ["1 change would lose rows from sight", "  move    p/1: s1.shop_1 → s2.shop_1"]);
         assert!(folder.apply(&moved, &["p/1"]).is_ok(), "the rows are there");
         assert!(folder.back(1, &[]).is_err(), "back again needs its rows, too");
         assert!(folder.back(1, &["p"]).is_ok(), "the rows are back");

@@ -1,6 +1,6 @@
 //! What the servers' `information_schema` says about the tables of some rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use crate::config::{Cluster, Config};
-use crate::sharding::{ShardingRules, SlotId};
+use crate::sharding::{Shard, ShardId, ShardingRules, SlotId};
 
 /// For the login and each question to one server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,12 +26,16 @@ pub(super) struct Column {
     /// Of a second's fraction.
     pub(super) digits: Option<u64>,
     pub(super) nullable: bool,
+    /// AUTO_INCREMENT.
+    pub(super) counted: bool,
 }
 
 /// Tables by slot and name in lower case.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Catalog {
     tables: BTreeMap<(SlotId, String), TableFacts>,
+    /// Databases by cluster, both in lower case.
+    databases: BTreeSet<(String, String)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -46,9 +50,20 @@ impl Catalog {
         self.tables.contains_key(&(slot, table.to_lowercase()))
     }
 
+    /// Whether the cluster has the database, with tables or without.
+    pub(super) fn has_database(&self, cluster: &str, database: &str) -> bool {
+        self.databases.contains(&(cluster.to_lowercase(), database.to_lowercase()))
+    }
+
     /// A column, if it exists.
     pub(super) fn column(&self, slot: SlotId, table: &str, column: &str) -> Option<&Column> {
         self.tables.get(&(slot, table.to_lowercase()))?.columns.get(&column.to_lowercase())
+    }
+
+    /// All columns of a table, by name.
+    pub(super) fn columns(&self, slot: SlotId, table: &str) -> impl Iterator<Item = (&str, &Column)> {
+        let facts = self.tables.get(&(slot, table.to_lowercase())).into_iter();
+        facts.flat_map(|facts| facts.columns.iter().map(|(name, column)| (name.as_str(), column)))
     }
 
     /// The table's unique keys with their columns.
@@ -95,7 +110,7 @@ pub(super) fn read(config: &Config, rules: &ShardingRules) -> Result<Catalog, St
                 .filter(|slot| rules.shard_of(*slot).name == shard.name)
                 .map(|slot| (rules.slot(slot).database.to_lowercase(), slot))
                 .collect();
-            match timeout(ANSWER_TIMEOUT, ask(cluster, &slots, &mut catalog)).await {
+            match timeout(ANSWER_TIMEOUT, ask(shard, cluster, &slots, &mut catalog)).await {
                 Ok(answer) => answer.map_err(|error| format!("shard `{}`: {error}", shard.name))?,
                 Err(_) => return Err(format!("shard `{}` did not answer in time", shard.name)),
             }
@@ -104,17 +119,58 @@ pub(super) fn read(config: &Config, rules: &ShardingRules) -> Result<Catalog, St
     })
 }
 
+/// Executes each statement on the primary of its shard; the first error ends all.
+pub(super) fn execute(
+    config: &Config,
+    rules: &ShardingRules,
+    statements: &[(ShardId, String)],
+) -> Result<(), String> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        for (number, shard) in rules.shards().iter().enumerate() {
+            let own: Vec<&str> = statements
+                .iter()
+                .filter(|(shard, _)| usize::from(shard.0) == number)
+                .map(|(_, sql)| sql.as_str())
+                .collect();
+            let Some(cluster) = config.clusters.get(&*shard.cluster).filter(|_| !own.is_empty()) else {
+                continue;
+            };
+            let run = async {
+                let mut connection = Conn::new(options(cluster)).await?;
+                for sql in own {
+                    connection.query_drop(sql).await?;
+                }
+                connection.disconnect().await
+            };
+            match timeout(ANSWER_TIMEOUT, run).await {
+                Ok(answer) => answer.map_err(|error| format!("shard `{}`: {error}", shard.name))?,
+                Err(_) => return Err(format!("shard `{}` did not answer in time", shard.name)),
+            }
+        }
+        Ok(())
+    })
+}
+
 async fn ask(
+    shard: &Shard,
     cluster: &Cluster,
     slots: &BTreeMap<String, SlotId>,
     catalog: &mut Catalog,
 ) -> Result<(), mysql_async::Error> {
     let mut connection = Conn::new(options(cluster)).await?;
+    let names: Vec<String> = connection.query("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA").await?;
+    catalog
+        .databases
+        .extend(names.into_iter().map(|name| (shard.cluster.to_lowercase(), name.to_lowercase())));
+    if slots.is_empty() {
+        return connection.disconnect().await;
+    }
     let marks = vec!["?"; slots.len()].join(", ");
     let names: Vec<&str> = slots.keys().map(String::as_str).collect();
     let columns = format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, \
-         CHARACTER_MAXIMUM_LENGTH, DATETIME_PRECISION, IS_NULLABLE \
+         CHARACTER_MAXIMUM_LENGTH, DATETIME_PRECISION, IS_NULLABLE, EXTRA \
          FROM information_schema.COLUMNS WHERE LOWER(TABLE_SCHEMA) IN ({marks})"
     );
     let rows: Vec<Row> = connection.exec(columns, names.clone()).await?;
@@ -122,15 +178,17 @@ async fn ask(
         let text = |index| row.get::<Option<String>, _>(index).flatten();
         let (Some(schema), Some(table), Some(name)) = (text(0), text(1), text(2)) else { continue };
         let Some(slot) = slots.get(&schema.to_lowercase()) else { continue };
-        let column_type = text(4).unwrap_or_default();
+        let data_type = text(3).unwrap_or_default().to_lowercase();
+        let column_type = without_width(&data_type, text(4).unwrap_or_default());
         let column = Column {
-            data_type: text(3).unwrap_or_default().to_lowercase(),
+            data_type,
             unsigned: column_type.contains("unsigned"),
             column_type,
             collation: text(5),
             length: row.get::<Option<u64>, _>(6).flatten(),
             digits: row.get::<Option<u64>, _>(7).flatten(),
             nullable: text(8).is_some_and(|nullable| nullable == "YES"),
+            counted: text(9).is_some_and(|extra| extra.to_lowercase().contains("auto_increment")),
         };
         catalog.add_column(*slot, &table, &name, column);
     }
@@ -146,6 +204,14 @@ async fn ask(
         }
     }
     connection.disconnect().await
+}
+
+/// Older servers tell a width of whole numbers that says nothing.
+fn without_width(data_type: &str, column_type: String) -> String {
+    match (data_type.ends_with("int"), column_type.split_once('('), column_type.split_once(')')) {
+        (true, Some((head, _)), Some((_, tail))) => format!("{head}{tail}"),
+        _ => column_type,
+    }
 }
 
 /// The cluster's own account on its primary.

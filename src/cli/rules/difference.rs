@@ -158,7 +158,8 @@ pub(super) fn verdict(running: &ShardingRules, new: &ShardingRules, moved: &[Str
     let mut obstacles = numbering(running, new);
     let blocking = changes.iter().filter(|(_, blocks)| *blocks).count();
     if blocking > 0 {
-        obstacles.push(format!("{blocking} changes would lose rows from sight"));
+        let changes = if blocking == 1 { "change" } else { "changes" };
+        obstacles.push(format!("{blocking} {changes} would lose rows from sight"));
     }
     Verdict { changes, obstacles }
 }

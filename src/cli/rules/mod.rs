@@ -3,6 +3,7 @@
 mod against;
 mod apply;
 mod catalog;
+mod corpus;
 mod difference;
 mod explain;
 mod find;
@@ -12,6 +13,7 @@ mod revisions;
 mod running;
 mod statements;
 mod test;
+mod upkeep;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +50,7 @@ enum RulesCommand {
     History(apply::History),
     Rollback(apply::Rollback),
     Import(import::Import),
+    Upkeep(upkeep::Upkeep),
     /// Print the JSON Schema of rule files, for editors
     Schema,
 }
@@ -65,6 +68,7 @@ pub(super) fn run(arguments: &Rules) -> ExitCode {
         RulesCommand::History(arguments) => apply::history(arguments),
         RulesCommand::Rollback(arguments) => apply::rollback(arguments),
         RulesCommand::Import(arguments) => import::run(arguments),
+        RulesCommand::Upkeep(arguments) => upkeep::run(arguments),
         RulesCommand::Schema => {
             output::print(SCHEMA);
             ExitCode::SUCCESS

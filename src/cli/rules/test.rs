@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::cli::rules::corpus::Corpus;
 use crate::cli::rules::{Loaded, load_or_tell, output, surroundings};
-use crate::sharding::{Mutation, mutate};
+use crate::sharding::{Mutation, ShardingRules, mutate};
 
 /// Score the tests of rule files: flip each value that decides where rows are, and see whether a test fails
 ///
@@ -22,6 +23,14 @@ pub(super) struct Test {
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     at_least: u8,
 
+    /// A corpus: statements, one on each line, with where they go behind ` -- `
+    #[arg(long, value_name = "FILE")]
+    corpus: Vec<PathBuf>,
+
+    /// Write where each statement of the corpus goes into it, rather than hold it to what it says
+    #[arg(long, requires = "corpus")]
+    write: bool,
+
     /// One JSON value, for pipelines
     #[arg(long)]
     json: bool,
@@ -35,7 +44,16 @@ pub(super) fn run(arguments: &Test) -> ExitCode {
             right = false;
             continue;
         };
-        let mutation = mutate(&loaded.text, &loaded.file, &surroundings());
+        let corpora = match corpora(&loaded, arguments) {
+            Ok(corpora) => corpora,
+            Err(why) => {
+                eprintln!("{why}");
+                right = false;
+                continue;
+            }
+        };
+        let notices = |rules: &ShardingRules| corpora.iter().any(|corpus| !corpus.wrong(rules).is_empty());
+        let mutation = mutate(&loaded.text, &loaded.file, &surroundings(), &notices);
         right &= score(&mutation) >= f64::from(arguments.at_least);
         match arguments.json {
             true => values.push(as_json(&loaded, &mutation)),
@@ -46,6 +64,25 @@ pub(super) fn run(arguments: &Test) -> ExitCode {
         output::print_json(&Value::Array(values));
     }
     if right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The corpora, none of which says something wrong.
+fn corpora(loaded: &Loaded, arguments: &Test) -> Result<Vec<Corpus>, String> {
+    let mut corpora = Vec::new();
+    let mut wrong = Vec::new();
+    for file in &arguments.corpus {
+        let mut corpus = Corpus::read(file)?;
+        if arguments.write {
+            corpus.write(&loaded.rules)?;
+        }
+        wrong.extend(corpus.wrong(&loaded.rules));
+        if corpus.unsaid() > 0 {
+            let unsaid = corpus.unsaid();
+            wrong.push(format!("{}: where {unsaid} statements go is not said; --write does", file.display()));
+        }
+        corpora.push(corpus);
+    }
+    if wrong.is_empty() { Ok(corpora) } else { Err(wrong.join("\n")) }
 }
 
 /// Percent of the flips that were noticed.

@@ -1,6 +1,6 @@
 //! `dazzle rules validate`: is the file right, and do its own tests pass?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -31,23 +31,26 @@ pub(super) struct Validate {
 
 pub(super) fn run(arguments: &Validate) -> ExitCode {
     let loaded: Vec<Result<Loaded, ConfigError>> = arguments.files.iter().map(|file| load(file)).collect();
-    let mut right = loaded.iter().all(Result::is_ok);
+    let rules: Vec<&ShardingRules> = loaded.iter().flatten().map(|loaded| &loaded.rules).collect();
+    let against = match &arguments.against {
+        Some(config) => against::differences(config, &rules),
+        None => Ok(Vec::new()),
+    };
+    let differ = |found: &Vec<(String, Vec<String>)>| found.iter().any(|(_, lines)| !lines.is_empty());
+    let right = loaded.iter().all(Result::is_ok) && against.as_ref().is_ok_and(|found| !differ(found));
     if arguments.json {
-        let files: Vec<Value> = arguments
-            .files
-            .iter()
-            .zip(&loaded)
-            .map(|(file, loaded)| {
-                let file = file.display().to_string();
-                match loaded {
-                    Ok(loaded) => json!({ "file": file, "valid": true, "rules": facts(&loaded.rules) }),
-                    Err(error) => {
-                        json!({ "file": file, "valid": false, "problems": output::problems(error) })
-                    }
-                }
-            })
-            .collect();
-        output::print_json(&json!({ "valid": right, "files": files }));
+        let files: Vec<Value> =
+            arguments.files.iter().zip(&loaded).map(|(file, loaded)| as_json(file, loaded)).collect();
+        let found = against.as_ref().map(|found| {
+            let found = found.iter().map(|(name, lines)| json!({ "name": name, "differences": lines }));
+            found.collect::<Vec<_>>()
+        });
+        output::print_json(&json!({
+            "valid": right,
+            "files": files,
+            "servers": found.as_ref().ok(),
+            "unanswered": against.as_ref().err(),
+        }));
     } else {
         for loaded in &loaded {
             match loaded {
@@ -55,12 +58,34 @@ pub(super) fn run(arguments: &Validate) -> ExitCode {
                 Err(error) => eprintln!("{error}"),
             }
         }
-    }
-    if let Some(config) = &arguments.against {
-        let rules: Vec<&ShardingRules> = loaded.iter().flatten().map(|loaded| &loaded.rules).collect();
-        right &= against::run(config, &rules);
+        tell(&against);
     }
     if right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// In which the servers differ, for people.
+fn tell(against: &Result<Vec<(String, Vec<String>)>, String>) {
+    match against {
+        Err(why) => eprintln!("{why}"),
+        Ok(found) => {
+            for (name, lines) in found {
+                for line in lines {
+                    eprintln!("{name}: {line}");
+                }
+                if lines.is_empty() {
+                    output::print(&format!("{name}: the servers have what the rules say\n"));
+                }
+            }
+        }
+    }
+}
+
+fn as_json(file: &Path, loaded: &Result<Loaded, ConfigError>) -> Value {
+    let file = file.display().to_string();
+    match loaded {
+        Ok(loaded) => json!({ "file": file, "valid": true, "rules": facts(&loaded.rules) }),
+        Err(error) => json!({ "file": file, "valid": false, "problems": output::problems(error) }),
+    }
 }
 
 fn summary(Loaded { file, rules, .. }: &Loaded) -> String {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::config::document::{Node, Position, Report, Value, join};
 use crate::sharding::file::{Surroundings, folder_of, parsed, understood};
+use crate::sharding::rules::ShardingRules;
 
 /// Parts of a file that decide where rows are.
 const DECISIVE: [&str; 3] = ["keys", "placements", "tables"];
@@ -29,9 +30,15 @@ pub struct Mutant {
     pub change: String,
 }
 
-/// Flips every decisive value of `text`, the content of `file`, whose rules are valid.
+/// Flips every decisive value of `text`, the content of `file`, whose rules are valid. Besides the tests in the file,
+/// `notices` may tell that rules are wrong.
 #[must_use]
-pub fn mutate(text: &str, file: &Path, surroundings: &Surroundings<'_>) -> Mutation {
+pub fn mutate(
+    text: &str,
+    file: &Path,
+    surroundings: &Surroundings<'_>,
+    notices: &dyn Fn(&ShardingRules) -> bool,
+) -> Mutation {
     let mut found = Mutation::default();
     let Ok(root) = parsed(text) else { return found };
     let mut flips = Vec::new();
@@ -45,9 +52,11 @@ pub fn mutate(text: &str, file: &Path, surroundings: &Surroundings<'_>) -> Mutat
         let Some(place) = at(&mut mutant, &flip.way) else { continue };
         *place = flip.value;
         let report = Report::new(&folder_of(file));
-        understood(&report, &mutant, surroundings);
+        let rules = understood(&report, &mutant, surroundings);
         let (problems, _, _) = report.into_parts();
-        if problems.is_empty() {
+        if problems.is_empty() && notices(&rules) {
+            found.killed += 1;
+        } else if problems.is_empty() {
             let path = path(&flip.way);
             found.survived.push(Mutant { place: (flip.at.line, flip.at.column), path, change: flip.change });
         } else if problems.iter().all(|problem| problem.path().starts_with("tests[")) {

@@ -23,6 +23,7 @@ use crate::sharding::rules::{
     CrossShard, Policies, ScatterRead, ScatterWrite, Shard, ShardId, ShardingRules, Slot, Unlisted,
 };
 use crate::sharding::slots::{SLOTS_MAX, SlotId};
+use crate::sharding::upkeep::Retired;
 
 /// Builds the rules; what is wrong goes to the report, and the result is of no use then.
 pub(super) fn rules(report: &Report, document: &Document, surroundings: &Surroundings<'_>) -> ShardingRules {
@@ -38,6 +39,7 @@ pub(super) fn rules(report: &Report, document: &Document, surroundings: &Surroun
         homes: HashMap::new(),
         databases: HashMap::new(),
         prefixes: HashMap::new(),
+        retired: Vec::new(),
     };
     builder.shards_listed();
     builder.keys = document.keys.0.iter().map(|(name, form)| keys::key(&builder, name, form)).collect();
@@ -63,6 +65,7 @@ pub(super) fn rules(report: &Report, document: &Document, surroundings: &Surroun
         placements,
         sequences,
         tables,
+        retired: builder.retired,
         table_ids,
     }
 }
@@ -88,6 +91,8 @@ struct Builder<'d> {
     databases: HashMap<(Box<str>, Box<str>), SlotId>,
     /// What the labels of slots begin with, each with its placement.
     prefixes: HashMap<String, String>,
+    /// Periods that are no longer kept.
+    retired: Vec<Retired>,
 }
 
 impl Builder<'_> {

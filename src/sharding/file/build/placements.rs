@@ -92,6 +92,7 @@ fn draft(builder: &mut Builder<'_>, name: &At<String>, rule: &PlacementRule) -> 
     }
     distinct_labels(builder, name, &groups);
     let ids = slots::add(builder, rule, &groups, &step, &owners);
+    slots::retire(builder, rule, &groups, &step, &owners);
     let mut cells = Vec::with_capacity(outcomes * owners.len());
     for (group, ids) in ids.iter().enumerate() {
         let hashed = ids.len() - isolated.counts[group];

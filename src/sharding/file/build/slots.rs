@@ -11,6 +11,10 @@ use crate::sharding::key::Date;
 use crate::sharding::placement::{Every, Interval};
 use crate::sharding::rules::{ShardId, Slot};
 use crate::sharding::slots::SlotId;
+use crate::sharding::upkeep::Retired;
+
+/// Periods that are looked back at most.
+const RETIRED_MAX: i64 = 4_096;
 
 /// What a pattern of database names may hold.
 const PLACEHOLDERS: [&str; 6] = ["name", "group", "slot", "yyyy", "yyyymm", "yyyymmdd"];
@@ -231,6 +235,40 @@ pub(super) fn add(
         ids.push(slots);
     }
     ids
+}
+
+/// Takes in the periods that are no longer kept: databases that may still be there.
+pub(super) fn retire(
+    builder: &mut Builder<'_>,
+    rule: &PlacementRule,
+    groups: &Groups<'_>,
+    step: &SlotStep,
+    owners: &[Vec<Owner>],
+) {
+    // With problems nobody will ask, and each of them has been told.
+    if builder.report.has_problems() {
+        return;
+    }
+    let (Numbering::Periods(interval), Some(from)) = (&step.numbering, &rule.from) else { return };
+    let every = interval.every();
+    let Some(from) = steps::period(builder, every, from, groups.path) else { return };
+    let path = join(groups.path, "database");
+    let pattern = pattern(builder, rule, groups, step, &path);
+    let first = every.period(interval.first_day(0));
+    for (group, owners) in owners.iter().enumerate() {
+        let name = groups.names.map(|names| names[group].as_str());
+        let mut shards: Vec<ShardId> = owners.iter().map(|owner| owner.shard).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        for period in every.period(from).max(first - RETIRED_MAX)..first {
+            let day = every.first_day(period);
+            let facts =
+                Facts { name: &builder.document.name.value, group: name, number: 0, day: Some((every, day)) };
+            let database = expand(&pattern, &facts).into();
+            let label = format!("{}/{}", name.unwrap_or(groups.placement), digits(every, day)).into();
+            builder.retired.push(Retired { label, database, shards: shards.clone() });
+        }
+    }
 }
 
 /// What the placeholders of a pattern stand for.

@@ -97,6 +97,7 @@ pub(super) fn rules(policies: Policies) -> ShardingRules {
             Placement::new("by_month", vec![month], vec![SlotId(6), SlotId(6), SlotId(7), SlotId(7)], SLOTS),
         ],
         sequences: Vec::new(),
+        retired: Vec::new(),
         table_ids: ids.collect::<HashMap<_, _>>(),
         tables,
     }
