@@ -26,3 +26,6 @@ pub use rules::{RuleCounts, RuleNumbers};
 pub use store::{Answer, Cache, CacheNumbers, Fill, Key, Lookup, Reply, Wanted};
 pub use tables::{Reach, Seen, Slot, Tables, Writing};
 pub use traits::{Change, Reads, Traits, is_system_schema};
+
+#[cfg(test)]
+mod tests;
