@@ -39,6 +39,17 @@ impl Session {
         if !self.is_bound() {
             return self.answer_ok().await;
         }
+        if !self.witness.last_statement && self.flavor() == Flavor::MySql {
+            // The connection would tell the warnings of another statement than the session's last.
+            let Some(lease) = self.lease.as_mut() else { return Ok(()) };
+            if let Err(error) = lease.ping().await {
+                self.drop_lease();
+                return Err(error.into());
+            }
+            self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
+            self.mark_and_release();
+            return self.answer_ok().await;
+        }
         let outcome = self.ask_server(&[code::PING], ReplyKind::Status).await?;
         self.state.status = outcome.status.without(StatusFlags::OF_ONE_RESULT);
         self.mark_and_release();

@@ -17,6 +17,7 @@ mod step;
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ use crate::step::Step;
 
 /// Steps of one episode: from empty schemas and new clients on.
 const EPISODE: usize = 400;
+
+/// Steps that are shown of a script before it has been made shorter.
+const SHOWN: usize = 12;
 
 /// Steps before each server in the short run.
 const SHORT: usize = 600;
@@ -141,15 +145,13 @@ async fn run(flavor: Flavor, options: &Options, tally: &mut Tally) {
                 episode - 1,
                 tally.different
             );
-            let (script, found, alone) = match shrink(&ground, &script).await {
-                Some((script, found)) => (script, found, ""),
-                None => (script, found, " (not when played again)"),
-            };
-            println!("  {} steps{alone}:", script.len());
-            for step in &script {
-                println!("    {step:?}");
+            // A run that is ended while it looks for a shorter script has told what there is to tell.
+            let last = script.len().saturating_sub(SHOWN);
+            show(&format!("the last of {} steps", script.len()), &script[last..], &found);
+            match shrink(&ground, &script).await {
+                Some((script, found)) => show(&format!("{} steps", script.len()), &script, &found),
+                None => println!("  not when played again"),
             }
-            println!("{found}");
             proxy = ground.proxy().await;
         }
     }
@@ -160,6 +162,15 @@ async fn run(flavor: Flavor, options: &Options, tally: &mut Tally) {
         started.elapsed().as_secs_f64(),
         playing.as_secs_f64()
     );
+}
+
+fn show(title: &str, script: &[Step], found: &str) {
+    println!("  {title}:");
+    for step in script {
+        println!("    {step:?}");
+    }
+    println!("{found}");
+    let _ = std::io::stdout().flush();
 }
 
 /// Plays an episode up to its first difference.

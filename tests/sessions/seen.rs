@@ -107,11 +107,11 @@ fn shown_ok(payload: &[u8]) -> String {
     )
 }
 
-/// SESSION_STATE_CHANGED where nothing is said to have changed; whether a statement was slow; the order of the
-/// changes, which on MariaDB is that of a hash table.
+/// SESSION_STATE_CHANGED where nothing is said to have changed; whether a statement was slow, or used no index, which the
+/// statistics of each server decide; the order of the changes, which on MariaDB is that of a hash table.
 fn normal_ok(payload: &[u8]) -> Vec<u8> {
     let Ok(ok) = OkPacket::parse(payload) else { return payload.to_vec() };
-    let ok = OkPacket { status: ok.status.without(StatusFlags::QUERY_WAS_SLOW), ..ok };
+    let ok = OkPacket { status: ok.status.without(OF_SPEED), ..ok };
     let changes: Result<Vec<_>, _> = StateChanges::new(ok.state).collect();
     let Ok(mut changes) = changes else { return payload.to_vec() };
     changes.sort_by_key(|change| format!("{change:?}"));
@@ -124,11 +124,15 @@ fn normal_ok(payload: &[u8]) -> Vec<u8> {
     normal
 }
 
+/// How a statement was run, not what it did.
+const OF_SPEED: StatusFlags =
+    StatusFlags::QUERY_WAS_SLOW.with(StatusFlags::NO_INDEX).with(StatusFlags::NO_GOOD_INDEX);
+
 fn normal_eof(payload: &[u8]) -> Vec<u8> {
     let mut normal = payload.to_vec();
     let status = u16::from_le_bytes([payload[3], payload[4]]);
-    let slow = StatusFlags::QUERY_WAS_SLOW.0 | StatusFlags::SESSION_STATE_CHANGED.0;
-    normal[3..5].copy_from_slice(&(status & !slow).to_le_bytes());
+    let varying = OF_SPEED.with(StatusFlags::SESSION_STATE_CHANGED).0;
+    normal[3..5].copy_from_slice(&(status & !varying).to_le_bytes());
     normal
 }
 

@@ -1,10 +1,17 @@
 //! From a long script that shows a difference to a short one.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::pair::{Ground, Pair, Verdict};
 use crate::step::{Action, Step};
 
 /// How often a script is played at most to make it shorter.
 const TRIES_MAX: usize = 25;
+
+/// How long that may take.
+const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Plays `script` from the beginning, before a proxy of its own; the first difference, and at which step.
 pub(crate) async fn replay(ground: &Ground, script: &[Step]) -> Option<(usize, String)> {
@@ -25,10 +32,11 @@ pub(crate) async fn replay(ground: &Ground, script: &[Step]) -> Option<(usize, S
 /// none before a new proxy.
 pub(crate) async fn shrink(ground: &Ground, script: &[Step]) -> Option<(Vec<Step>, String)> {
     let (mut script, mut difference) = recent(ground, script).await?;
-    let (mut size, mut tries) = (script.len() / 2, 0);
-    while size > 0 && tries < TRIES_MAX {
+    let (mut size, mut tries, begun) = (script.len() / 2, 0, Instant::now());
+    let goes_on = |tries: usize| tries < TRIES_MAX && begun.elapsed() < TIME_MAX;
+    while size > 0 && goes_on(tries) {
         let mut start = 0;
-        while start < script.len() && tries < TRIES_MAX {
+        while start < script.len() && goes_on(tries) {
             let mut shorter = script.clone();
             shorter.drain(start..(start + size).min(script.len()));
             tries += 1;

@@ -51,6 +51,11 @@ both! {
             "A SELECT 1",
             "b SELECT 1",
             "a!1B0000",
+            // An error of the proxy's own while something else keeps the connection.
+            "a SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "a KILL QUERY CONNECTION_ID()",
+            "a!0E",
+            "a COMMIT",
         ]).await;
     }
 }
