@@ -18,7 +18,7 @@ use crate::engine::statement::{Sending, WHOLE_MAX, is_whole};
 use crate::engine::streaming::{stream_command, write_command};
 use crate::error::ProxyError;
 use crate::sql::Effects;
-use crate::telemetry::{CommandKind, StatementContext};
+use crate::telemetry::{CommandKind, PinReason, StatementContext};
 use crate::wire::{
     Capabilities, Command, HEADER_BYTES, Header, ReplyKind, StatusFlags, StreamError, code, frame,
 };
@@ -213,10 +213,19 @@ impl Session {
         if self.statement(id).is_none() {
             return self.skip_long_data(header).await;
         }
-        let started = tokio::time::Instant::now();
-        if let Err(error) = self.acquire(started).await {
+        // To prepare it here would wipe the diagnostics of the statement before, which this command leaves alone.
+        let saved = match self.pins.has(PinReason::Warnings) {
+            true => self.save_diagnostics().await,
+            false => Ok(()),
+        };
+        let ready = match saved {
+            Ok(()) => self.acquire(tokio::time::Instant::now()).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ready {
             return self.fail_long_data(id, error, header).await;
         }
+        self.witness.last_statement = false;
         // Where types are open, the statement that has not settled them yet is there for anybody to take.
         if let Some(statement) = self.statement(id).filter(|statement| !statement.open.is_empty()) {
             statement.key.copy = id;

@@ -198,6 +198,20 @@ both! {
         compare_with(server, "it_cursor_eof", |login| login.without(older), cursor_script).await;
     }
 
+    async fn long_data_leaves_the_diagnostics_of_the_statement_before(server) {
+        compare(server, "it_long_diagnostics", async |conn| {
+            let id = conn.prepare("SELECT ?").await.unwrap();
+            for other in ["SELECT * FROM nowhere", "SELECT CAST('x' AS SIGNED), CAST('y' AS SIGNED)", ""] {
+                conn.query(other).await;
+                conn.long_data(id, 0, b"text").await;
+                // COM_PING
+                conn.command(&[0x0E]).await;
+                conn.query("SHOW WARNINGS").await;
+                conn.execute(id, &[Parameter::long()]).await;
+            }
+        }).await;
+    }
+
     async fn long_data(server) {
         compare(server, "it_long", async |conn| {
             conn.ok("CREATE TABLE t (a LONGBLOB, b INT)").await;

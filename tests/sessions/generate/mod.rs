@@ -304,8 +304,8 @@ impl Generator {
     }
 
     fn prepared(&mut self, client: usize) -> Action {
-        /// TIMESTAMP, DATE, TIME, DATETIME.
-        const TIMES: [u16; 4] = [7, 10, 11, 12];
+        /// BLOB, VAR_STRING, STRING.
+        const TEXTS: [u16; 3] = [0xFC, 0xFD, 0xFE];
 
         let count = self.clients[client].statements.len();
         if count == 0 || self.chance(25.0) {
@@ -317,10 +317,10 @@ impl Generator {
         let (cursor, kinds) = (statement.cursor, statement.kinds);
         // What MariaDB says of a text that is no number depends on what the same statement was executed with before,
         // which a statement that is prepared again on another connection cannot know.
-        // Where a time was bound before, MariaDB shows bytes that nobody has set.
-        let was_time = |n: &usize| statement.bound.get(*n).is_some_and(|kind| TIMES.contains(kind));
+        // Where something else was bound before, MariaDB shows bytes that nobody has set.
+        let was_text = |n: &usize| statement.bound.get(*n).is_none_or(|kind| TEXTS.contains(kind));
         let takes_text = |kind: &Kind| matches!(kind, Kind::Text | Kind::Any);
-        let texts: Vec<usize> = (0..kinds.len()).filter(|n| takes_text(&kinds[*n]) && !was_time(n)).collect();
+        let texts: Vec<usize> = (0..kinds.len()).filter(|n| takes_text(&kinds[*n]) && was_text(n)).collect();
         match self.rng.random_range(0..100) {
             0..8 => Action::CloseStatement(slot),
             8..12 => Action::ResetStatement(slot),
