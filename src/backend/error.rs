@@ -59,8 +59,11 @@ impl From<BackendError> for ConnectFailure {
     }
 }
 
-/// SQLSTATEs with which servers refuse a login, a schema or a connection.
-const STATES: [&str; 6] = ["08004", "08S01", "28000", "42000", "70100", "HY000"];
+/// SQLSTATEs with which servers refuse a login, a schema, a connection, or to prepare a statement again.
+const STATES: [&str; 14] = [
+    "08004", "08S01", "21000", "21S01", "22007", "25006", "28000", "3D000", "40001", "42000", "42S02",
+    "42S22", "70100", "HY000",
+];
 
 fn known_state(state: &[u8; 5]) -> &'static str {
     STATES.into_iter().find(|known| known.as_bytes() == state).unwrap_or("HY000")
@@ -102,6 +105,19 @@ impl ProxyError for BackendError {
             Self::Malformed(_) | Self::Auth(_) | Self::NoSecret | Self::TooOld(_) | Self::NoTls => {
                 SqlError::new(1105, "HY000", "the database server could not be used; see the proxy's log")
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_refuses_to_prepare_a_statement_keeps_its_sqlstate() {
+        for state in [*b"25006", *b"42S02", *b"42S22", *b"HY000"] {
+            let packet = ErrPacket { code: 1792, state, message: b"no".to_vec() };
+            assert_eq!(BackendError::Server(packet).sql_error().state.as_bytes(), state);
         }
     }
 }
