@@ -20,8 +20,8 @@ const READ_BYTES: usize = 16 << 10;
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Logs `connections` clients in, says `ready`, then for each line `MILLISECONDS` on standard input
-/// drives them that long and prints how many statements were answered. Ends with its input.
-pub(crate) fn run(address: SocketAddr, connections: usize, mode: Mode) -> io::Result<()> {
+/// drives them that long and prints how many statements were answered. Ends with its input. `keys`: orders that are asked for.
+pub(crate) fn run(address: SocketAddr, connections: usize, mode: Mode, keys: u64) -> io::Result<()> {
     let mut poller = Poller::new()?;
     let mut loops = Vec::with_capacity(connections);
     for index in 0..connections {
@@ -32,7 +32,7 @@ pub(crate) fn run(address: SocketAddr, connections: usize, mode: Mode) -> io::Re
         };
         let socket = client.into_socket()?;
         poller.add(&socket, index)?;
-        loops.push(Loop { socket, statement, seed: index as u64 + 1, partial: Vec::new() });
+        loops.push(Loop { socket, statement, seed: index as u64 + 1, keys, partial: Vec::new() });
     }
     println!("ready");
     for line in io::stdin().lock().lines() {
@@ -48,6 +48,7 @@ struct Loop {
     socket: TcpStream,
     statement: Option<u32>,
     seed: u64,
+    keys: u64,
     /// The start of a reply that came in pieces.
     partial: Vec<u8>,
 }
@@ -87,11 +88,11 @@ fn drive(poller: &mut Poller, loops: &mut [Loop], duration: Duration) -> io::Res
 
 impl Loop {
     fn send(&mut self, command: &mut Vec<u8>) -> io::Result<()> {
-        // xorshift64: another order each time, so that nothing can keep whole texts.
+        // xorshift64: another order each time.
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
         self.seed ^= self.seed << 17;
-        let order = 100_000 + self.seed % 900_000;
+        let order = 100_000 + self.seed % self.keys;
         command.clear();
         match self.statement {
             None => text_command(command, order),

@@ -29,6 +29,12 @@ use crate::process::Role;
 use crate::proxy::Middle;
 use crate::scenario::Scenario;
 
+/// Orders that are asked for: so many that nothing can keep them,
+const KEYS: u64 = 900_000;
+
+/// or so few that all are kept soon.
+const KEPT_KEYS: u64 = 2_000;
+
 /// CPU of the proxy for each statement, beside a bare copy relay in the same run
 #[derive(Parser)]
 struct Options {
@@ -62,8 +68,11 @@ struct Options {
     /// The table lies in four slots of a logical database, and each statement goes to the slot of its key
     #[arg(long, conflicts_with_all = ["config", "target"])]
     sharded: bool,
+    /// Results are kept, and a proxy that forwards takes the relay's place: what an answer from memory costs beside it
+    #[arg(long, conflicts_with_all = ["config", "target", "sharded"])]
+    kept: bool,
     /// Measures the relay against a second relay: how far from 1.00 is this machine's noise
-    #[arg(long, conflicts_with_all = ["proxy", "config", "target"])]
+    #[arg(long, conflicts_with_all = ["proxy", "config", "target", "kept"])]
     self_check: bool,
     /// Lets the scheduler place all processes; otherwise load and server are kept apart from the others
     #[arg(long)]
@@ -96,8 +105,12 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> io::Result<()> {
     let mut server = Role::start(&["server"])?;
     let server_address = server.address()?;
-    let relay = Middle::relay(server_address)?;
-    let middles = Middles { relay, proxy: proxy(options, server_address)?, server };
+    let relay = match options.kept {
+        true => Middle::dazzle(&program(options), None, server_address)?,
+        false => Middle::relay(server_address)?,
+    };
+    let keys = if options.kept { KEPT_KEYS } else { KEYS };
+    let middles = Middles { relay, proxy: proxy(options, server_address)?, server, keys };
     let scenarios = match (options.only.as_slice(), options.summary) {
         ([], true) => Scenario::SUMMARY.as_slice(),
         ([], false) => Scenario::ALL.as_slice(),
@@ -145,11 +158,16 @@ fn proxy(options: &Options, server: SocketAddr) -> io::Result<Middle> {
         io::stdin().read_line(&mut String::new())?;
         return Ok(Middle::running(address, pid));
     }
-    let program = options.proxy.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_dazzle").into());
-    match options.sharded {
-        true => Middle::sharded(&program, server),
-        false => Middle::dazzle(&program, options.config.as_deref(), server),
+    let program = program(options);
+    match options {
+        Options { sharded: true, .. } => Middle::sharded(&program, server),
+        Options { kept: true, .. } => Middle::kept(&program, server),
+        _ => Middle::dazzle(&program, options.config.as_deref(), server),
     }
+}
+
+fn program(options: &Options) -> PathBuf {
+    options.proxy.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_dazzle").into())
 }
 
 fn show(line: &Line) {

@@ -20,6 +20,8 @@ pub(crate) struct Middles {
     pub(crate) server: Role,
     pub(crate) relay: Middle,
     pub(crate) proxy: Middle,
+    /// Orders that are asked for.
+    pub(crate) keys: u64,
 }
 
 /// How often, how long, and where.
@@ -65,8 +67,8 @@ impl Line {
 /// Drives relay and proxy in turns, whichever was second goes first in the next round, so that a
 /// machine that slows down or speeds up does so to both.
 pub(crate) fn cpu(scenario: Scenario, middles: &Middles, effort: Effort) -> io::Result<Line> {
-    let Middles { server, relay, proxy } = middles;
-    let mut loads = [Load::start(scenario, relay)?, Load::start(scenario, proxy)?];
+    let Middles { server, relay, proxy, keys } = middles;
+    let mut loads = [Load::start(scenario, relay, *keys)?, Load::start(scenario, proxy, *keys)?];
     let peers = vec![server.pid(), loads[0].role.pid(), loads[1].role.pid()];
     let _placement = match effort.anywhere {
         true => None,
@@ -110,9 +112,10 @@ struct Load {
 }
 
 impl Load {
-    fn start(scenario: Scenario, middle: &Middle) -> io::Result<Self> {
+    fn start(scenario: Scenario, middle: &Middle, keys: u64) -> io::Result<Self> {
         let (address, connections) = (middle.address.to_string(), scenario.connections.to_string());
-        let mut role = Role::start(&["load", &address, &connections, &scenario.mode.to_string()])?;
+        let (mode, keys) = (scenario.mode.to_string(), keys.to_string());
+        let mut role = Role::start(&["load", &address, &connections, &mode, &keys])?;
         role.hear()?;
         Ok(Self { role, pid: middle.pid })
     }

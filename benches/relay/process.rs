@@ -89,9 +89,10 @@ pub(crate) fn play(arguments: &[String]) -> io::Result<()> {
         ["exec", program, arguments @ ..] => Err(Command::new(program).args(arguments).exec()),
         ["server"] => server::run(&listen()?),
         ["relay", server] => relay::run(&listen()?, parse(server)?),
-        ["load", address, connections, mode] => {
+        ["load", address, connections, mode, keys] => {
             open_files_max()?;
-            load::run(parse(address)?, count(connections)?, mode.parse().map_err(io::Error::other)?)
+            let (mode, keys) = (mode.parse().map_err(io::Error::other)?, count(keys)? as u64);
+            load::run(parse(address)?, count(connections)?, mode, keys)
         }
         ["idle", address, clients] => {
             open_files_max()?;

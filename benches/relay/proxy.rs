@@ -37,6 +37,9 @@ logging:
 const SCHEMA: &str = "    cluster: bench\n    schema: bench\n";
 const SHARDING: &str = "sharding:\n  rules: [\"{rules}\"]\n";
 
+/// Results of the one table are kept.
+const CACHE: &str = "cache:\n  rules: [{name: orders, tables: [orders], ttl: 1h}]\n";
+
 /// The server's one table by its key, in four slots.
 const RULES: &str = r#"
 api: dazzle/v1
@@ -90,9 +93,14 @@ impl Middle {
         Self::serve(program, &template, server)
     }
 
+    /// The same with results of the table kept.
+    pub(crate) fn kept(program: &Path, server: SocketAddr) -> io::Result<Self> {
+        Self::serve(program, &(CONFIG.to_owned() + CACHE), server)
+    }
+
     fn serve(program: &Path, template: &str, server: SocketAddr) -> io::Result<Self> {
         let (address, admin) = free_addresses()?;
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("relay-{}", std::process::id()));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("relay-{}", address.port()));
         fs::create_dir_all(&folder)?;
         let rules = folder.join("bench.yaml");
         fs::write(&rules, RULES)?;

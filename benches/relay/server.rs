@@ -209,6 +209,11 @@ fn query(text: &[u8], reply: &mut Reply<'_>) {
     if variables::select(text, reply) || variables::show(text, reply) {
         return;
     }
+    // What are its tables: nothing but plain ones, as far as somebody sees who sees everything.
+    if text.starts_with("(SELECT 'kind'") {
+        let rows = [vec!["sees", "SELECT"], vec!["sees", "TRIGGER"], vec!["end", ""]];
+        return reply.texts(&["what", "name"], &rows);
+    }
     let first = text.trim_start().get(..6).unwrap_or_default().to_ascii_uppercase();
     match first.as_str() {
         "SELECT" => reply.text_order(),
