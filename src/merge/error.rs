@@ -36,6 +36,9 @@ pub enum MergeError {
     /// A sum of more than 65 digits.
     #[error("a decimal result has more than 65 digits")]
     Overflow,
+    /// An expression of aggregates with a value that no server can be given exactly.
+    #[error("a value of an expression cannot be handed to a server")]
+    Uncomputed,
     /// A cell that is not what its column's type says.
     #[error("a slot sent a {0}")]
     Malformed(#[from] Malformed),
@@ -63,7 +66,7 @@ impl ProxyError for MergeError {
     fn blame(&self) -> Blame {
         match self {
             Self::Unordered { .. } | Self::Missing { .. } | Self::Collation(_) => Blame::Client,
-            Self::Memory(_) | Self::Overflow => Blame::Client,
+            Self::Memory(_) | Self::Overflow | Self::Uncomputed => Blame::Client,
             Self::Drift | Self::Disorder | Self::Malformed(_) => Blame::Backend,
         }
     }
@@ -111,6 +114,12 @@ impl ProxyError for MergeError {
                 "42000",
                 "DZ1406: too many rows must be held to merge the result; add a LIMIT, or restrict the \
                  statement to one slot by its key",
+            ),
+            Self::Uncomputed => SqlError::new(
+                1235,
+                "42000",
+                "DZ1408: an expression of aggregates across slots takes BIGINT, DECIMAL and DOUBLE alone; select \
+                 the aggregates themselves",
             ),
             Self::Overflow => SqlError::new(1690, "22003", "DECIMAL value is out of range in 'SUM'"),
             Self::Malformed(_) => SqlError::new(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::merge::collation::Collations;
+use crate::merge::computed::Computing;
 use crate::merge::condition;
 use crate::merge::error::MergeError;
 use crate::merge::fold::{Folding, columns_of};
@@ -45,6 +46,7 @@ pub struct Merger {
     used: Vec<bool>,
     folding: Option<Folding>,
     having: Option<Condition>,
+    computing: Option<Computing>,
     sorter: Option<Sorter>,
     sorted: Option<std::vec::IntoIter<Row>>,
     collations: Arc<Collations>,
@@ -71,7 +73,12 @@ impl Merger {
         if let Some(last) = plan.shown.checked_sub(1) {
             column(&columns, last)?;
         }
-        let layout = Layout { format: options.format, columns, shown: plan.shown };
+        let shown = if plan.computed.is_some() { columns.len() } else { plan.shown };
+        let layout = Layout { format: options.format, columns, shown };
+        let computed = plan.computed.as_ref();
+        let computing = computed
+            .map(|computed| Computing::new(computed, &layout, plan.shown, options.bytes_max))
+            .transpose()?;
         let folding = plan.grouping.as_ref().map(|grouping| Folding::new(grouping, &layout)).transpose()?;
         let mut used: Vec<bool> = (0..layout.columns.len()).map(|column| column < plan.shown).collect();
         let folds = plan.grouping.iter().flat_map(|grouping| &grouping.folds);
@@ -90,6 +97,7 @@ impl Merger {
             used,
             folding,
             having: plan.having.clone(),
+            computing,
             sorted: None,
             collations: Arc::clone(&options.collations),
             offset: plan.offset,
@@ -101,6 +109,12 @@ impl Merger {
     #[must_use]
     pub fn shown(&self) -> &[ColumnDefinition] {
         &self.layout.columns[..self.layout.shown]
+    }
+
+    /// What is to be made of the merged rows before the client gets them, if that is something.
+    #[must_use]
+    pub const fn computing(&mut self) -> Option<Computing> {
+        self.computing.take()
     }
 
     /// Checks that another source answers with the same columns; they may lie in another schema.

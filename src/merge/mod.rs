@@ -7,6 +7,7 @@
 //! compared here: a result is exact, or there is none.
 
 mod collation;
+mod computed;
 mod condition;
 mod decimal;
 mod error;
@@ -23,8 +24,11 @@ mod value;
 mod tests;
 
 pub use collation::{Collations, Pad};
+pub use computed::Computing;
 pub use error::{MergeError, Needed};
 pub use merger::{MergeOptions, Merger, Step};
-pub use plan::{BitOperation, Condition, Fold, Grouping, MergePlan, Operand, Operator, OrderKey};
+pub use plan::{
+    BitOperation, Computed, ComputedItem, Condition, Fold, Grouping, MergePlan, Operand, Operator, OrderKey,
+};
 pub use row::RowFormat;
 pub use sources::Need;

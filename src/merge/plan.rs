@@ -26,6 +26,27 @@ pub struct MergePlan {
     pub offset: u64,
     /// Rows passed on at most.
     pub limit: Option<u64>,
+    /// Columns that are computed from the others by a server, when the rows are complete. Hidden columns are
+    /// then part of the merged rows.
+    pub computed: Option<Computed>,
+}
+
+/// Expressions of merged values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Computed {
+    /// The columns of the values, which the expressions call `d.c0`, `d.c1` and so on.
+    pub leaves: Vec<usize>,
+    /// The expressions.
+    pub items: Vec<ComputedItem>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ComputedItem {
+    /// The column that the client sees it in.
+    pub column: usize,
+    /// Its text, with its title.
+    pub text: Vec<u8>,
 }
 
 /// A value that rows are ordered by. How its type is compared follows from the definition of its column;
@@ -261,6 +282,9 @@ impl MergePlan {
         }
         if let Some(having) = &mut self.having {
             having.each_column(each);
+        }
+        for leaf in self.computed.iter_mut().flat_map(|computed| &mut computed.leaves) {
+            each(leaf);
         }
     }
 

@@ -25,7 +25,13 @@ const EXACT: [&str; 7] =
     ["o.shop_id", "o.amount", "o.discount", "o.waited", "o.big", "o.created_at", "o.user_id"];
 const LOOSE: [&str; 2] = ["o.status", "o.note"];
 
-const AGGREGATES: [&str; 19] = [
+const AGGREGATES: [&str; 25] = [
+    "SUM(o.amount / 3)",
+    "SUM(ROUND(o.amount / 3, 2))",
+    "AVG(CAST(o.amount / 3 AS DECIMAL(20, 5)))",
+    "AVG(o.amount / 7)",
+    "MAX(o.amount / 7)",
+    "SUM(o.discount / o.shop_id)",
     "COUNT(*)",
     "COUNT(o.discount)",
     "SUM(o.amount)",
@@ -45,6 +51,26 @@ const AGGREGATES: [&str; 19] = [
     "COUNT(DISTINCT o.status)",
     "SUM(o.big)",
     "SUM(o.shop_id)",
+];
+
+/// Expressions of them, that a server computes when they are known.
+const EXPRESSIONS: [&str; 16] = [
+    "SUM(o.amount) / COUNT(*)",
+    "COUNT(*) + 1",
+    "ROUND(AVG(o.amount), 1)",
+    "IFNULL(SUM(o.discount), 0)",
+    "SUM(o.amount) - SUM(o.discount)",
+    "AVG(o.amount) * 3",
+    "AVG(o.shop_id) / 7 * 3",
+    "IF(SUM(o.amount) > 100, 'good', 'new')",
+    "COALESCE(MAX(o.discount), MIN(o.amount), 0)",
+    "SUM(o.big) / 7",
+    "CASE WHEN COUNT(*) > 3 THEN SUM(o.amount) ELSE -1 END AS several",
+    "SUM(o.amount) / SUM(o.shop_id - 2)",
+    "CONCAT(COUNT(*), ' of ', COUNT(DISTINCT o.shop_id))",
+    "BIT_OR(o.big) & 255",
+    "100 * SUM(o.discount) / SUM(o.amount)",
+    "AVG(o.discount) IS NULL",
 ];
 
 fn plain(sql: &str) -> Item {
@@ -125,7 +151,8 @@ fn sort(draw: &mut Draw) -> Sort {
 
 fn aggregate(draw: &mut Draw, query: &mut Query) {
     for _ in 0..=draw.below(3) {
-        query.items.push(plain(draw.one_of(&AGGREGATES)));
+        let some = if draw.percent(25) { draw.one_of(&EXPRESSIONS) } else { draw.one_of(&AGGREGATES) };
+        query.items.push(plain(some));
     }
 }
 
@@ -144,6 +171,9 @@ fn group(draw: &mut Draw, query: &mut Query) {
         query.group.push(second.to_owned());
     }
     aggregate(draw, query);
+    if draw.percent(15) {
+        query.items.push(Item { sql: format!("CONCAT({key})"), loose });
+    }
     if draw.percent(30) {
         query.having =
             Some((draw.one_of(&["COUNT(*) > 2", "SUM(o.amount) >= 100.5", "COUNT(*) = 1"])).to_owned());

@@ -3,6 +3,7 @@
 
 mod collations;
 mod commit;
+mod compute;
 mod database;
 mod lease;
 mod parameters;

@@ -26,7 +26,8 @@ use crate::protection::{Allowance, Refusal};
 use crate::sharding::{Scatter, SlotId};
 use crate::telemetry::StatementContext;
 use crate::wire::{
-    BUFFER_BYTES, Capabilities, OkPacket, StatusFlags, StreamError, Writer, encode_eof, frame,
+    BUFFER_BYTES, Capabilities, ColumnDefinition, OkPacket, StatusFlags, StreamError, Writer, encode_eof,
+    frame,
 };
 
 /// What a plan that sorts may hold of one statement.
@@ -57,12 +58,12 @@ pub(crate) struct Asking<'a> {
 }
 
 /// The client's side of a merged result.
-struct Sending {
+pub(crate) struct Sending {
     out: Vec<u8>,
     sequence: u8,
     rows: u64,
     /// Rows of slots that may still be merged.
-    left: u64,
+    pub(crate) left: u64,
     /// Of rows that were sent.
     bytes: u64,
     begun: bool,
@@ -200,29 +201,43 @@ impl Session {
             }
         }
         let Some(mut merger) = merger else { return Ok(()) };
+        if let Some(computing) = merger.computing() {
+            return Box::pin(self.compute((merger, computing), sources, &asking.allowance, sending)).await;
+        }
         // The first row decides whether there is a result at all.
         let mut row = Vec::new();
         let mut step = self.step(&mut merger, sources, &mut row, &mut sending.left).await?;
-        self.put_columns(&merger, sending);
+        self.put_columns(merger.shown(), sending);
         while step == Step::Row {
-            sending.bytes += row.len() as u64;
-            has_room(&asking.allowance, sending).map_err(|refusal| self.protected(refusal))?;
-            sending.sequence = frame(&mut sending.out, sending.sequence, &row);
-            sending.rows += 1;
-            if sending.out.len() >= BUFFER_BYTES {
-                (sending.begun, sending.writing) = (true, true);
-                self.client.send(&sending.out).await?;
-                sending.writing = false;
-                sending.out.clear();
-            }
+            self.put_row(&row, &asking.allowance, sending).await?;
             row.clear();
             step = self.step(&mut merger, sources, &mut row, &mut sending.left).await?;
         }
         Ok(())
     }
 
+    /// A row for the client.
+    pub(crate) async fn put_row(
+        &mut self,
+        row: &[u8],
+        allowance: &Allowance,
+        sending: &mut Sending,
+    ) -> Result<(), EngineError> {
+        sending.bytes += row.len() as u64;
+        has_room(allowance, sending).map_err(|refusal| self.protected(refusal))?;
+        sending.sequence = frame(&mut sending.out, sending.sequence, row);
+        sending.rows += 1;
+        if sending.out.len() >= BUFFER_BYTES {
+            (sending.begun, sending.writing) = (true, true);
+            self.client.send(&sending.out).await?;
+            sending.writing = false;
+            sending.out.clear();
+        }
+        Ok(())
+    }
+
     /// Goes on to the next row of the result, or its end.
-    async fn step(
+    pub(crate) async fn step(
         &mut self,
         merger: &mut Merger,
         sources: &mut [Source],
@@ -254,11 +269,11 @@ impl Session {
         }
     }
 
-    fn put_columns(&self, merger: &Merger, sending: &mut Sending) {
+    pub(crate) fn put_columns(&self, columns: &[ColumnDefinition], sending: &mut Sending) {
         let mut payload = Vec::new();
-        payload.put_lenenc(merger.shown().len() as u64);
+        payload.put_lenenc(columns.len() as u64);
         sending.sequence = frame(&mut sending.out, sending.sequence, &payload);
-        for column in merger.shown() {
+        for column in columns {
             payload.clear();
             column.encode(&mut payload);
             sending.sequence = frame(&mut sending.out, sending.sequence, &payload);
@@ -361,7 +376,7 @@ fn too_late(flavor: Flavor) -> EngineError {
     )
 }
 
-fn too_many_rows() -> EngineError {
+pub(crate) fn too_many_rows() -> EngineError {
     EngineError::refused(
         1104,
         "42000",
@@ -382,7 +397,7 @@ const fn has_room(allowance: &Allowance, sending: &Sending) -> Result<(), Refusa
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]
-fn refused(error: MergeError) -> EngineError {
+pub(crate) fn refused(error: MergeError) -> EngineError {
     EngineError::Refused(error.sql_error())
 }
 

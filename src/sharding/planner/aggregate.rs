@@ -6,7 +6,7 @@
 use crate::merge::{BitOperation, Condition, Fold, Grouping, Operand, Operator, OrderKey};
 use crate::sharding::planner::Refusal;
 use crate::sharding::planner::block::Statement;
-use crate::sharding::planner::features::is_aggregate;
+use crate::sharding::planner::features::{is_aggregate, is_truth};
 use crate::sharding::planner::local::{aggregates, aggregates_outside, has_aggregate, is_plain};
 use crate::sharding::planner::names::same_name;
 use crate::sharding::planner::pushdown::Pushdown;
@@ -70,6 +70,7 @@ fn distinct<'s, 'a>(
     let mut order = Vec::new();
     for (at, item) in select.items.iter().enumerate() {
         let ItemKind::Expr(expr, _) = item.kind else { continue };
+        columns.exact(&[expr])?;
         let text = columns.text_of(expr)?;
         let key = columns.key(&Column { number: at, text });
         columns.plan.input.push(key);
@@ -93,12 +94,12 @@ fn distinct<'s, 'a>(
 }
 
 /// A SELECT whose groups are folded here.
-struct Groups<'q, 's, 'a> {
-    columns: Columns<'s, 'a>,
+pub(super) struct Groups<'q, 's, 'a> {
+    pub(super) columns: Columns<'s, 'a>,
     query: &'q Query,
     select: &'s Select,
     /// Expressions of the keys, and their columns.
-    keys: Vec<(ExprId, Column)>,
+    pub(super) keys: Vec<(ExprId, Column)>,
     folds: Vec<Fold>,
     /// What the DISTINCT aggregates count.
     argument: Option<Vec<u8>>,
@@ -163,6 +164,7 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
                 // In ORDER BY its number would name a column.
                 return Err(Refusal::Shape { what: "GROUP BY a constant" });
             }
+            self.columns.exact(&[expr])?;
             item = item.or_else(|| self.item_like(expr));
             let text = self.columns.text_of(expr)?;
             let number = item.map_or_else(|| self.columns.hide(text.clone()), |(at, _)| at);
@@ -190,7 +192,7 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
     }
 
     /// Which key of the group an expression is.
-    fn key_of(&self, id: ExprId) -> Option<usize> {
+    pub(super) fn key_of(&self, id: ExprId) -> Option<usize> {
         let (tree, text) = (self.columns.statement.tree, self.columns.statement.text());
         self.keys.iter().position(|(key, _)| {
             *key == id
@@ -216,18 +218,23 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
         {
             return self.aggregate(call, expr, Some((at, untitled))).map(|_| ());
         }
-        if self.key_of(expr).is_some() || matches!(kind, ExprKind::Constant(_)) {
+        if self.key_of(expr).is_some() {
             return Ok(());
         }
-        let what = match has_aggregate(self.columns.statement, expr) {
-            true => "an expression of aggregates",
-            false => "a column that is not grouped by",
-        };
-        Err(Refusal::Shape { what })
+        if is_truth(kind) {
+            return Err(Refusal::Shape { what: "a comparison as a column of groups" });
+        }
+        if has_aggregate(self.columns.statement, expr) {
+            return self.computed(at, expr, untitled);
+        }
+        match self.is_determined(expr) {
+            true => Ok(()),
+            false => Err(Refusal::Shape { what: "a column that is not grouped by" }),
+        }
     }
 
     /// The column of an aggregate: the one that the client sees, or a hidden one.
-    fn aggregate(
+    pub(super) fn aggregate(
         &mut self,
         call: &Call,
         id: ExprId,
@@ -245,6 +252,9 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
             [only] => self.columns.text_of(*only)?,
             _ => return Err(Refusal::Shape { what: "an aggregate of several columns" }),
         };
+        if !matches!(name, "MIN" | "MAX" | "COUNT") || call.is_distinct() {
+            self.columns.exact(&call.arguments)?;
+        }
         // MIN and MAX of different values are those of all.
         let distinct = call.is_distinct() && !matches!(name, "MIN" | "MAX");
         let of = |function: &str| [function.as_bytes(), b"(", &argument, b")"].concat();
@@ -434,9 +444,10 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
         }
         let expr = self.columns.item_of(id, true)?.map_or(id, |(_, expr)| expr);
         let numeric = matches!(&statement.tree.expr(expr).kind, ExprKind::Call(call)
-            if matches!(call.name.as_deref(), Some("COUNT" | "SUM" | "AVG")));
+            if matches!(call.name.as_deref(), Some("COUNT" | "SUM")));
         if !numeric {
-            return Err(Refusal::Shape { what: "HAVING of something else than COUNT, SUM or AVG" });
+            // An AVG is compared with more digits than it shows.
+            return Err(Refusal::Shape { what: "HAVING of something else than COUNT or SUM" });
         }
         Ok(Operand::Column(self.value(expr)?.column))
     }

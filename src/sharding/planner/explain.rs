@@ -101,6 +101,9 @@ impl MergeSpec {
         if let Some(limit) = plan.limit {
             let _ = write!(text, "; limit {limit} offset {}", plan.offset);
         }
+        if let Some(computed) = &plan.computed {
+            let _ = write!(text, "; {} expressions computed", computed.items.len());
+        }
         let _ = write!(text, "; {} hidden columns", self.hidden);
         text.trim_start_matches("; ").to_owned()
     }

@@ -1,7 +1,7 @@
 //! What a statement uses that matters where several servers answer.
 
 use crate::sql::is_builtin_function;
-use crate::sql::tree::{Expr, ExprId, ExprKind};
+use crate::sql::tree::{BinaryOp, Child, Expr, ExprId, ExprKind, Tree};
 
 /// Functions whose value is the server's or the connection's own.
 const VOLATILE: [&str; 32] = [
@@ -131,4 +131,42 @@ impl Features {
 pub(super) fn is_aggregate(expr: &Expr) -> bool {
     matches!(&expr.kind, ExprKind::Call(call)
         if call.over.is_none() && call.name.as_deref().is_some_and(|name| AGGREGATES.contains(&name)))
+}
+
+/// Whether an expression may have more digits than it shows: those of a quotient, to which MariaDB adds and by
+/// which it groups. What is rounded has no others.
+pub(super) fn hides_digits(tree: &Tree, id: ExprId) -> bool {
+    const ROUNDED: [&str; 5] = ["ROUND", "TRUNCATE", "FLOOR", "CEIL", "CEILING"];
+    let expr = tree.expr(id);
+    match &expr.kind {
+        ExprKind::Binary(BinaryOp::Divide, ..) => return true,
+        ExprKind::Cast(..) => return false,
+        ExprKind::Call(call) if call.name.as_deref().is_some_and(|name| ROUNDED.contains(&name)) => {
+            return false;
+        }
+        _ => {}
+    }
+    let mut hides = false;
+    expr.each_child(&mut |child| {
+        if let Child::Expr(inner) = child {
+            hides |= hides_digits(tree, inner);
+        }
+    });
+    hides
+}
+
+/// Whether an expression is a truth: MySQL gives it one type or another by the way in which it groups.
+pub(super) const fn is_truth(kind: &ExprKind) -> bool {
+    matches!(
+        kind,
+        ExprKind::Is(..)
+            | ExprKind::Compare(..)
+            | ExprKind::In(..)
+            | ExprKind::Between(..)
+            | ExprKind::And(_)
+            | ExprKind::Or(_)
+            | ExprKind::Xor(..)
+            | ExprKind::Not(_)
+            | ExprKind::Match(..)
+    )
 }

@@ -8,6 +8,7 @@
 mod aggregate;
 mod block;
 mod combine;
+mod computed;
 mod explain;
 mod features;
 mod hint;

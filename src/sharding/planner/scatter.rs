@@ -3,6 +3,7 @@
 use crate::merge::{MergePlan, OrderKey};
 use crate::sharding::key::KeyLiteral;
 use crate::sharding::planner::block::Statement;
+use crate::sharding::planner::features::hides_digits;
 use crate::sharding::planner::names::same_name;
 use crate::sharding::planner::splice::Edits;
 use crate::sharding::planner::value::value;
@@ -46,6 +47,14 @@ impl<'s, 'a> Columns<'s, 'a> {
         items.iter().all(|item| matches!(item.kind, ItemKind::Expr(..))).then_some(items.len())
     }
 
+    /// The alias of an entry of the select list.
+    pub(super) fn alias(&self, at: usize) -> Option<Span> {
+        match self.select?.items.get(at)?.kind {
+            ItemKind::Expr(_, alias) => alias,
+            ItemKind::Star | ItemKind::TableStar(_) => None,
+        }
+    }
+
     /// The statement's bytes at `span`, as a slot is sent them.
     pub(super) fn text_at(&self, span: Span) -> Vec<u8> {
         self.statement.names().within(self.statement.text(), span)
@@ -57,6 +66,16 @@ impl<'s, 'a> Columns<'s, 'a> {
             return Err(Refusal::Shape { what: "sorting or grouping by a parameter or a subquery" });
         }
         Ok(self.text_at(self.statement.tree.expr(id).span))
+    }
+
+    /// Values that are added up, counted once or grouped by must be those that the slots show.
+    pub(super) fn exact(&self, exprs: &[ExprId]) -> Result<(), Refusal> {
+        match exprs.iter().any(|expr| hides_digits(self.statement.tree, *expr)) {
+            true => {
+                Err(Refusal::Shape { what: "a sum, a group or DISTINCT of a quotient that is not rounded" })
+            }
+            false => Ok(()),
+        }
     }
 
     /// A column behind those that the client sees.
