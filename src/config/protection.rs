@@ -240,7 +240,7 @@ pub struct Concurrency {
     pub queue_max: u32,
     /// For how long.
     pub queue_timeout: Duration,
-    /// For how long while the line does not get empty, for tiers that are shed.
+    /// For how long while the line does not get empty, for tiers that are shed; longer if statements take long.
     pub target: Duration,
 }
 

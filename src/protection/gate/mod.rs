@@ -2,7 +2,7 @@
 //!
 //! Nobody is turned away while there is room. When the line has not been empty for [`STANDING`], waiting
 //! helps nobody any more (the idea of CoDel): the least important tier that waits may then wait only for the
-//! `target`, and step by step the tiers above it, but never tier 1. Whoever waits is granted or turned away
+//! `target` or for [`LINE_MIN`] statements, and step by step the tiers above it, but never tier 1. Whoever waits is granted or turned away
 //! under the gate's lock; what has to be woken for it is handed back to be woken after it.
 
 mod settings;
@@ -21,6 +21,9 @@ use crate::protection::{Line, Tier};
 
 /// A line that has not been empty for this long stands; it is also the pause between two steps of grade.
 const STANDING: Duration = Duration::from_millis(100);
+/// A line that is kept short still has to hold so many. Statements come at random moments: a server that is asked for
+/// just what it can do is idle for one part in n + 1 of its time if n may be there at once (M/M/1/n).
+const LINE_MIN: u32 = 16;
 /// What somebody is told to wait before trying again.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -320,8 +323,17 @@ impl Gate {
     }
 
     fn patience(&self, tier: Tier) -> Duration {
-        let shed = self.shed.is_some_and(|shed| tier >= shed);
-        if shed { self.settings.target.min(self.settings.queue_timeout) } else { self.settings.queue_timeout }
+        let timeout = self.settings.queue_timeout;
+        if self.shed.is_none_or(|shed| tier < shed) {
+            return timeout;
+        }
+        let line = Duration::from_secs_f64(self.seconds_behind(LINE_MIN.into()).min(timeout.as_secs_f64()));
+        self.settings.target.max(line).min(timeout)
+    }
+
+    /// How long it takes until so many statements have ended.
+    fn seconds_behind(&self, statements: f64) -> f64 {
+        statements * self.took / f64::from(self.limiter.limit().max(1))
     }
 
     /// Room to those whose turn it is. Whose patience is over gets none of it: the answer would come too late.
@@ -401,8 +413,7 @@ impl Gate {
 
     fn turn(&mut self, tier: Tier, reason: Reason) -> Turned {
         self.counts.turned[tier.index()] += 1;
-        let ahead = self.line.waiting() as f64 + 1.0;
-        let seconds = ahead * self.took / f64::from(self.limiter.limit().max(1));
+        let seconds = self.seconds_behind(self.line.waiting() as f64 + 1.0);
         let retry_after = Duration::from_secs_f64(seconds.min(RETRY_MAX.as_secs_f64())).max(RETRY_MIN);
         Turned { reason, retry_after }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use tokio::time::Instant;
 
-use super::{Ask, Concurrency, Entry, Gate, GateSettings, Grade, Reason, Woken};
+use super::{Ask, Concurrency, Entry, Gate, GateSettings, Grade, Reason, Sample, Woken};
 use crate::protection::Tier;
 
 const MS: Duration = Duration::from_millis(1);
@@ -211,6 +211,45 @@ fn one_tier_alone_is_not_shed_below_what_the_server_can_do() {
     let (seen, _) = overload(10, &[3]);
     assert!(seen[2].served >= 1_900, "{seen:?}");
     assert!(seen[2].worst <= 200 * MS, "and nobody waits long once the line stands: {seen:?}");
+}
+
+#[test]
+fn a_line_that_is_kept_short_does_not_leave_the_server_idle() {
+    // As many as can run, or thrice, at random moments: one at a time, 10 ms each, for a minute.
+    for times in [1.0, 3.0] {
+        let (start, mut random) = (Instant::now(), 0x9E37_79B9_7F4A_7C15_u64);
+        let mut gate = Gate::new(settings(1), start);
+        let (mut waiting, mut woken) = (Vec::new(), Woken::default());
+        let (mut ends, mut served, mut worst) = (None, 0_u32, Duration::ZERO);
+        for step in 0..600_000_u32 {
+            let now = start + step * Duration::from_micros(100);
+            if ends.is_some_and(|ends| ends <= now) {
+                ends = None;
+                gate.leave(now, Some(Sample { digest: 1, took: 10 * MS }), &mut woken);
+            }
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if (random >> 40) as f64 / f64::from(1 << 24) < times / 100.0 {
+                match enter(&mut gate, ask(3, 0, now), now) {
+                    Entry::Granted => (ends, served) = (Some(now + 10 * MS), served + 1),
+                    Entry::Waits { place, deadline } => waiting.push((place, now, deadline)),
+                    Entry::Turned(_) => {}
+                }
+            }
+            waiting.retain(|(place, since, deadline)| {
+                let outcome = match gate.outcome(*place, Waker::noop()) {
+                    None if *deadline <= now => Some(gate.expire(*place, now, &mut woken)),
+                    outcome => outcome,
+                };
+                if outcome == Some(Ok(())) {
+                    (ends, served, worst) = (Some(now + 10 * MS), served + 1, worst.max(now - *since));
+                }
+                outcome.is_none()
+            });
+        }
+        // Before the line stands, somebody may have come early and waited longer.
+        assert!(f64::from(served) >= 6_000.0 * 0.9, "{times}x: {served} of 6,000");
+        assert!(worst <= 320 * MS, "{times}x: {worst:?}");
+    }
 }
 
 #[test]
