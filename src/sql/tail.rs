@@ -67,6 +67,8 @@ impl Tail {
         let (mut before, mut last) = (nothing, nothing);
         // `@@`, a scope, a dot, a name.
         let mut since_variable = 4;
+        // A semicolon with something behind it; cut off, that may look like a comment: `;--` of `;--'x'`.
+        let mut goes_on = false;
         let mut inside;
         loop {
             inside = scanner.inside;
@@ -76,6 +78,7 @@ impl Tail {
                 break;
             }
             since_variable = if token.kind == TokenKind::SystemVariable { 0 } else { since_variable + 1 };
+            goes_on |= last.kind == TokenKind::Semicolon;
             (before, last) = (last, token);
         }
         let (state, word) = match last.kind {
@@ -87,6 +90,7 @@ impl Tail {
         };
         let plain = inside == Inside::Statement
             && since_variable > 3
+            && !goes_on
             && last.kind != TokenKind::Bad
             // `NEXT VALUE FOR s`
             && ![before, last].iter().any(|token| is_telling(token.bytes(text)))
@@ -125,8 +129,9 @@ impl Tail {
             Kind::Insert | Kind::Replace | Kind::Update | Kind::Delete | Kind::Select | Kind::Values
         );
         let ended = matches!(self.state, State::Between | State::Word | State::Ended);
-        // Of a second statement only the first words may have been there.
-        let one = !beginning.effects.contains(Effects::MULTIPLE);
+        // Of a second statement only the first words may have been there, and a cut may make a comment of what is none.
+        let unclear = Effects::MULTIPLE | Effects::UNREADABLE | Effects::EXECUTABLE_COMMENT;
+        let one = !beginning.effects.intersects(unclear);
         values && one && self.plain && ended && self.skip == 0 && !is_telling(&self.word)
     }
 
@@ -153,6 +158,10 @@ impl Tail {
             }
             (_, b' ' | b'\t' | b'\r' | b'\n') => State::Between,
             (_, b'(') => self.open(),
+            // No backslash escapes in bits, as in names.
+            (State::Word, b'\'') if matches!(&*self.word, b"x" | b"X" | b"b" | b"B") => {
+                self.turn(State::Name(byte))
+            }
             (_, b'\'') => self.turn(State::Text(byte)),
             (_, b'"') if !self.mode.ansi_quotes => self.turn(State::Text(byte)),
             (_, b'"' | b'`') => self.turn(State::Name(byte)),
@@ -276,6 +285,8 @@ mod tests {
             "INSERT INTO t VALUES (1, 2) -- a comment\n, (2, 3)",
             "INSERT INTO t VALUES (1, 2) # a comment\n, (2, 3)",
             "INSERT INTO t VALUES (1, 2), (3, 'unterminated",
+            "INSERT INTO t VALUES (1, 2);--'a'",
+            "INSERT INTO t VALUES (1, x'\\', @x := 5, '2')",
             "SELECT * FROM t WHERE a IN (1, 2, 3) INTO @x",
         ] {
             for at in 22..text.len() {
