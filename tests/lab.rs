@@ -61,7 +61,12 @@ async fn a_replica_follows_through_pauses_kills_and_restarts() {
         lab.catch_up().await.unwrap();
         assert_eq!(number(replica, "SELECT COUNT(*) FROM app.t").await, Some(1), "{flavor}");
         assert_eq!(number(replica, "SELECT @@read_only").await, Some(1), "{flavor}");
-        assert_eq!(replica.lag().await.unwrap(), Some(Duration::ZERO), "{flavor}");
+        // On a busy machine the last event may be a second old when it is applied, and the lag says so for a moment.
+        let deadline = Instant::now() + SOON;
+        while replica.lag().await.unwrap() != Some(Duration::ZERO) {
+            assert!(Instant::now() < deadline, "{flavor}: the replica lags behind");
+            sleep(Duration::from_millis(10)).await;
+        }
 
         replica.pause_replication().await.unwrap();
         primary.execute(&["INSERT INTO app.t VALUES (2)"]).await.unwrap();
