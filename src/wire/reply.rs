@@ -275,8 +275,12 @@ impl ReplyScanner {
     fn pass(&mut self, packet: &[u8], header: Header) -> Result<bool, Malformed> {
         match self.phase {
             Phase::First => {
+                // Before it is all there: what is malformed does not depend on how it arrives.
+                if header.length > 9 {
+                    return Err(Malformed("column count"));
+                }
                 let Some(payload) = packet.get(HEADER_BYTES..HEADER_BYTES + header.length) else {
-                    return if header.length > 9 { Err(Malformed("column count")) } else { Ok(false) };
+                    return Ok(false);
                 };
                 let columns = Reader::new(payload).lenenc()?;
                 self.columns = columns;
@@ -354,6 +358,15 @@ mod tests {
             assert_eq!(walk(ReplyKind::Results, &reply(&[b"\xfb/f"]), step).0, vec![End::LocalInfile]);
             assert_eq!(walk(ReplyKind::Status, &reply(&[&[0xFE, 0, 0, 2, 0]]), step).0, vec![End::Ok]);
             assert_eq!(walk(ReplyKind::Text, &reply(&[b"Uptime: 1"]), step).0, vec![End::Text]);
+        }
+    }
+
+    #[test]
+    fn a_column_count_that_is_too_long_is_malformed_however_it_arrives() {
+        let bytes = reply(&[b"\x02 and more than that", b"\x03def1"]);
+        for held in [6, bytes.len()] {
+            let mut scanner = ReplyScanner::new(ReplyKind::Results, 1);
+            assert_eq!(scanner.scan(&mut bytes[..held].to_vec()), Err(Malformed("column count")));
         }
     }
 
