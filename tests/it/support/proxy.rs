@@ -178,10 +178,10 @@ impl Proxy {
         self.login().connect().await
     }
 
-    /// Waits until it accepts clients.
+    /// Waits until it accepts clients and operators.
     pub(crate) async fn ready(&self) {
         let deadline = Instant::now() + SOON;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while [self.port, self.http].iter().any(|port| TcpStream::connect(("127.0.0.1", *port)).is_err()) {
             let ended = self.child.lock().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "the proxy ended:\n{}", self.log());
             assert!(Instant::now() < deadline, "the proxy does not come up:\n{}", self.log());
