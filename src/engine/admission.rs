@@ -18,7 +18,7 @@ use crate::engine::sharded::Part;
 use crate::engine::statement::Sending;
 use crate::protection::{self, Allowance, Ask, Decision, Door, Permit, Refusal, application_of};
 use crate::telemetry::PinReason;
-use crate::wire::StatusFlags;
+use crate::wire::{Header, StatusFlags};
 
 /// Pins under which others may wait for what this session holds.
 const LOCKS: [PinReason; 6] = [
@@ -40,9 +40,8 @@ impl Session {
         if self.engine.admission.revision() == 0 && !self.server().has_door() {
             return Ok(Permit::default());
         }
-        let decision = self.decide(sending.facts, started, &[], |session| match sending.prepared {
-            None => application_of(session.query_text(sending.header)),
-            Some(id) => session.prepared_text(id).and_then(application_of),
+        let decision = self.decide(sending.facts, started, &[], |session| {
+            session.application_in(sending.header, sending.prepared)
         })?;
         self.pass(sending.facts, decision, started).await
     }
@@ -108,6 +107,15 @@ impl Session {
     ) -> Result<bool, EngineError> {
         let decision = self.decide(facts, started, &[], comment)?;
         Ok(decision.is_without_limits() && decision.allowance == Allowance::default())
+    }
+
+    /// The application named by the text of the COM_QUERY at the front of the client's input, or by that of a
+    /// `prepared` statement.
+    pub(crate) fn application_in(&self, header: Header, prepared: Option<u32>) -> Option<String> {
+        match prepared {
+            None => application_of(self.query_text(header)),
+            Some(id) => self.prepared_text(id).and_then(application_of),
+        }
     }
 
     fn ask(&self, decision: &Decision, started: Instant) -> Ask {

@@ -149,14 +149,12 @@ impl Session {
         if let Err(error) = self.note_types(id, header) {
             return self.skip_command(header).await.and(Err(error));
         }
-        let hot = match bulk || cursor || long_data {
-            true => Hot::Pass,
-            false => self.read_hot(&facts, header, Some(id), context.started()).await?,
-        };
-        let fill = match hot {
-            Hot::Answered => return Ok(()),
-            Hot::Fill(fill) => Some(fill),
-            Hot::Pass => None,
+        let fill = match bulk || cursor || long_data {
+            true => None,
+            false => match self.read_hot(&facts, header, Some(id), context.started()).await? {
+                Hot::Answered => return Ok(()),
+                Hot::Sent(fill) => fill,
+            },
         };
         let sending = Sending { facts: &facts, relay, header, prepared: Some(id) };
         let outcome = self.send_and_confirm(sending, context).await;

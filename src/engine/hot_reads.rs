@@ -11,14 +11,12 @@ use crate::cache::{
     Answer, Asking, Catalog, CatalogKey, Change, Fill, FlightState, Follower, Key, Lookup, Reach, Reads,
     Recording, Reply, Wanted, Writing, is_system_schema,
 };
-use crate::engine::accounts::Lineage;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
 use crate::engine::snapshot::User;
 use crate::engine::statement::WHOLE_MAX;
-use crate::protection::application_of;
 use crate::telemetry::spawn;
 use crate::wire::{Capabilities, HEADER_BYTES, Header, StatusFlags, column_type};
 
@@ -53,10 +51,8 @@ impl HotReads {
 pub(crate) enum Hot {
     /// The client has its result.
     Answered,
-    /// It is sent, and its result may be kept.
-    Fill(Fill),
-    /// It is sent like any other statement.
-    Pass,
+    /// It is sent, and its result may be kept if there is something to fill.
+    Sent(Option<Fill>),
 }
 
 /// A write under way, or a statement of a transaction that has written.
@@ -170,14 +166,14 @@ impl Session {
         prepared: Option<u32>,
         started: Instant,
     ) -> Result<Hot, EngineError> {
-        let Some(reads) = &facts.traits.reads else { return Ok(Hot::Pass) };
+        let Some(reads) = &facts.traits.reads else { return Ok(Hot::Sent(None)) };
         if self.engine.cache.revision() == 0 || header.length > WHOLE_MAX || !self.may_read_hot() {
-            return Ok(Hot::Pass);
+            return Ok(Hot::Sent(None));
         }
         let Some(rule) = self.engine.cache.rule(&facts.traits, facts.statement.digest.hash) else {
-            return Ok(Hot::Pass);
+            return Ok(Hot::Sent(None));
         };
-        let Some(question) = self.question(header, prepared) else { return Ok(Hot::Pass) };
+        let Some(question) = self.question(header, prepared) else { return Ok(Hot::Sent(None)) };
         let key = self.hot_key(question, prepared.is_some());
         let read = HotRead { facts, reads, header, prepared, key, rule, started };
         match self.engine.cache.find(key, rule, started) {
@@ -210,7 +206,7 @@ impl Session {
         {
             return *identity;
         }
-        let lineage = self.user.account.map_or(u64::MAX, Lineage::number);
+        let lineage = self.user.lineage();
         let (address, name) = (self.user.backend.address().as_bytes(), self.user.name.as_bytes());
         let parts = [address, &[0], name, &[0], &lineage.to_le_bytes()[..]];
         let identity = xxh3_128_with_seed(&parts.concat(), self.engine.cache.seed);
@@ -259,18 +255,18 @@ impl Session {
         let cache = Arc::clone(&self.engine.cache);
         if !self.catalog(Instant::now()).is_some_and(|catalog| catalog.are_fit(&read.reads.tables)) {
             cache.passed(read.rule);
-            return Ok(Hot::Pass);
+            return Ok(Hot::Sent(None));
         }
         let deadline = read.started + cache.wait_timeout();
         let wanted = Wanted { key: read.key, slots: &read.reads.slots, rule: read.rule };
         for _ in 0..ROUNDS {
             let follower = match cache.join(&wanted, Instant::now()) {
                 Lookup::Hit(answer) => return self.give(&answer, read).await,
-                Lookup::Pass => return Ok(Hot::Pass),
+                Lookup::Pass => return Ok(Hot::Sent(None)),
                 Lookup::Follow(follower) => follower,
                 Lookup::Lead(fill) => {
                     self.client.recording = Some(Recording::new(fill.bytes_max()));
-                    return Ok(Hot::Fill(fill));
+                    return Ok(Hot::Sent(Some(fill)));
                 }
             };
             match self.follow(follower, deadline, read.header).await? {
@@ -279,10 +275,10 @@ impl Session {
                 }
                 // It was overtaken by a write, or whoever led is gone.
                 Some(FlightState::Arrived(_) | FlightState::Lost | FlightState::Flying) => {}
-                Some(FlightState::Alone) | None => return Ok(Hot::Pass),
+                Some(FlightState::Alone) | None => return Ok(Hot::Sent(None)),
             }
         }
-        Ok(Hot::Pass)
+        Ok(Hot::Sent(None))
     }
 
     /// Waits for somebody else's read until `deadline`, unless the client leaves or KILL names the session.
@@ -306,13 +302,9 @@ impl Session {
     /// Sends a kept result, and takes in what its statement leaves in a session.
     async fn give(&mut self, answer: &Answer, read: HotRead<'_>) -> Result<Hot, EngineError> {
         let HotRead { facts, header, prepared, started, .. } = read;
-        let comment = |session: &Self| match prepared {
-            None => application_of(session.query_text(header)),
-            Some(id) => session.prepared_text(id).and_then(application_of),
-        };
-        match self.admit_hit(facts, started, comment) {
+        match self.admit_hit(facts, started, |session| session.application_in(header, prepared)) {
             Ok(true) => {}
-            Ok(false) => return Ok(Hot::Pass),
+            Ok(false) => return Ok(Hot::Sent(None)),
             Err(error) => {
                 self.skip_command(header).await?;
                 return Err(error);
@@ -361,7 +353,7 @@ impl Session {
     /// What the names of the server's tables stand for, as far as that is known. Where it is not, or not lately, the
     /// server is asked beside this statement.
     fn catalog(&self, now: Instant) -> Option<Arc<Catalog>> {
-        let lineage = self.user.account.map_or(u64::MAX, Lineage::number);
+        let lineage = self.user.lineage();
         let key = CatalogKey {
             server: self.user.backend.address().into(),
             account: Some(format!("{}/{lineage}", self.user.name).into()),

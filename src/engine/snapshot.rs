@@ -51,6 +51,11 @@ pub struct User {
 }
 
 impl User {
+    /// What tells it from another account of its name, if it is one of the server's.
+    pub(crate) fn lineage(&self) -> u64 {
+        self.account.map_or(u64::MAX, Lineage::number)
+    }
+
     /// The way to the shards of a logical database.
     #[must_use]
     pub fn shards(&self, database: &str) -> Option<&Arc<[ShardPool]>> {

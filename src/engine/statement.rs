@@ -116,8 +116,7 @@ impl Session {
         }
         let fill = match self.read_hot(facts, header, None, context.started()).await? {
             Hot::Answered => return Ok(()),
-            Hot::Fill(fill) => Some(fill),
-            Hot::Pass => None,
+            Hot::Sent(fill) => fill,
         };
         let sets = statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE);
         let assigns = statement.effects.contains(Effects::ASSIGNS_USER_VARIABLE);

@@ -5,6 +5,7 @@
 
 use crate::sql::cursor::Cursor;
 use crate::sql::effects::Effects;
+use crate::sql::functions::is_aggregate_function;
 use crate::sql::kind::{Kind, ShowKind};
 use crate::sql::mode::{LexMode, Server};
 use crate::sql::reading::Reading;
@@ -157,30 +158,8 @@ impl Signs {
     }
 }
 
-/// Aggregates of MariaDB.
-const AGGREGATES: [&str; 21] = [
-    "AVG",
-    "BIT_AND",
-    "BIT_OR",
-    "BIT_XOR",
-    "COUNT",
-    "GROUP_CONCAT",
-    "JSON_ARRAYAGG",
-    "JSON_OBJECTAGG",
-    "MAX",
-    "MEDIAN",
-    "MIN",
-    "PERCENTILE_CONT",
-    "PERCENTILE_DISC",
-    "STD",
-    "STDDEV",
-    "STDDEV_POP",
-    "STDDEV_SAMP",
-    "SUM",
-    "VARIANCE",
-    "VAR_POP",
-    "VAR_SAMP",
-];
+/// Aggregates of MariaDB alone.
+const AGGREGATES: [&str; 3] = ["MEDIAN", "PERCENTILE_CONT", "PERCENTILE_DISC"];
 
 /// Reads a text for its signs. Words count wherever they stand: a sign too many costs an answer, one too few would
 /// make a wrong one.
@@ -228,7 +207,8 @@ impl Signs {
         if cursor.peek().kind == TokenKind::Open && matches!(token.kind, TokenKind::Word | TokenKind::Quoted)
         {
             // A quoted name is that of a stored function, whatever it says.
-            self.aggregates |= token.kind == TokenKind::Quoted || AGGREGATES.contains(&word);
+            self.aggregates |=
+                token.kind == TokenKind::Quoted || is_aggregate_function(word) || AGGREGATES.contains(&word);
         }
     }
 }

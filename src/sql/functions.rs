@@ -16,6 +16,34 @@ pub fn is_builtin_function(name: &str) -> bool {
     NAMES.binary_search(&name).is_ok()
 }
 
+/// Aggregates of both servers.
+const AGGREGATES: [&str; 18] = [
+    "AVG",
+    "BIT_AND",
+    "BIT_OR",
+    "BIT_XOR",
+    "COUNT",
+    "GROUP_CONCAT",
+    "JSON_ARRAYAGG",
+    "JSON_OBJECTAGG",
+    "MAX",
+    "MIN",
+    "STD",
+    "STDDEV",
+    "STDDEV_POP",
+    "STDDEV_SAMP",
+    "SUM",
+    "VARIANCE",
+    "VAR_POP",
+    "VAR_SAMP",
+];
+
+/// Whether a function of this name (upper case) is an aggregate of both servers.
+#[must_use]
+pub fn is_aggregate_function(name: &str) -> bool {
+    AGGREGATES.binary_search(&name).is_ok()
+}
+
 /// What a call of `name` (upper case) does; `arguments`: it has some.
 pub(super) fn call(name: &str, arguments: bool) -> Call {
     let (effects, writes) = match name {

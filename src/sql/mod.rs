@@ -46,7 +46,7 @@ pub use connect_question::connect_question;
 pub use digest::{Fingerprint, fingerprint, fingerprint_keyed, normalize};
 pub use effects::Effects;
 pub use found_rows::FoundRows;
-pub use functions::is_builtin_function;
+pub use functions::{is_aggregate_function, is_builtin_function};
 pub use held_names::{HandlerName, TableName, created_temporary, dropped_tables, handler_name, lock_names};
 pub use kind::{Access, Kind, ShowKind};
 pub use literal::{Literal, LiteralKind, LiteralSpan, literal, literals};

@@ -1,7 +1,7 @@
 //! What a statement uses that matters where several servers answer.
 
-use crate::sql::is_builtin_function;
 use crate::sql::tree::{BinaryOp, Child, Expr, ExprId, ExprKind, Tree};
+use crate::sql::{is_aggregate_function, is_builtin_function};
 
 /// Functions whose value is the server's or the connection's own.
 const VOLATILE: [&str; 32] = [
@@ -56,29 +56,6 @@ const TIME: [&str; 13] = [
     "TO_SECONDS",
 ];
 
-/// Aggregates.
-const AGGREGATES: [&str; 19] = [
-    "AVG",
-    "BIT_AND",
-    "BIT_OR",
-    "BIT_XOR",
-    "COUNT",
-    "GROUP_CONCAT",
-    "JSON_ARRAYAGG",
-    "JSON_OBJECTAGG",
-    "MAX",
-    "MIN",
-    "STD",
-    "STDDEV",
-    "STDDEV_POP",
-    "STDDEV_SAMP",
-    "SUM",
-    "VARIANCE",
-    "VAR_POP",
-    "VAR_SAMP",
-    "ANY_VALUE",
-];
-
 /// Collected over all expressions of a statement.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Features {
@@ -130,7 +107,7 @@ impl Features {
 /// Whether `expr` is an aggregate itself, over rows and not over a window.
 pub(super) fn is_aggregate(expr: &Expr) -> bool {
     matches!(&expr.kind, ExprKind::Call(call)
-        if call.over.is_none() && call.name.as_deref().is_some_and(|name| AGGREGATES.contains(&name)))
+        if call.over.is_none() && call.name.as_deref().is_some_and(|name| name == "ANY_VALUE" || is_aggregate_function(name)))
 }
 
 /// Whether an expression may have more digits than it shows: those of a quotient, to which MariaDB adds and by

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cli::rules::import::draft::{Draft, Layout};
+use crate::cli::rules::import::names::bracketed;
 use crate::cli::rules::import::yaml::{find, list, plain, scalar, word};
 use crate::config::document::Node;
 use crate::sharding::{Date, Every};
@@ -191,21 +192,6 @@ fn slots(rule: &Rule<'_>, database: &str) -> Result<Slots, String> {
 fn nodes(node: &Node) -> Vec<String> {
     let nodes = list(node, "nodes").iter().chain(list(node, "slices"));
     nodes.filter_map(plain).collect()
-}
-
-/// `db_[0-3]` is four names.
-fn bracketed(name: &str) -> Vec<String> {
-    let range = name.split_once('[').and_then(|(head, rest)| {
-        let (range, tail) = rest.split_once(']')?;
-        let (first, last) = range.split_once('-')?;
-        Some((head, first.parse::<u32>().ok()?, last.parse::<u32>().ok()?, tail))
-    });
-    match range {
-        Some((head, first, last, tail)) => {
-            (first..=last).map(|number| format!("{head}{number}{tail}")).collect()
-        }
-        None => vec![name.to_owned()],
-    }
 }
 
 /// Sub-tables by date: each node has periods, as `201603-201605` or `201609`.

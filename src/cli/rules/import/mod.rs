@@ -3,6 +3,7 @@
 mod draft;
 mod kingshard;
 mod mycat;
+mod names;
 mod quotient;
 mod shardingsphere;
 mod yaml;

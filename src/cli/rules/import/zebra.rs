@@ -3,6 +3,7 @@
 use roxmltree::{Document, Node};
 
 use crate::cli::rules::import::draft::{Draft, Layout};
+use crate::cli::rules::import::names::bracketed;
 use crate::cli::rules::import::quotient::{Quotient, together};
 
 pub(super) fn translate(text: &str, database: &str) -> Result<Draft, String> {
@@ -70,7 +71,8 @@ fn layout(table: &str, dimension: &Node<'_, '_>) -> Result<Owned, String> {
         return Err("rows that are exceptions have no translation".to_owned());
     }
     let text = |name: &str| dimension.attribute(name).unwrap_or_default().trim();
-    let databases = databases(text("dbIndexes"));
+    // `database[0-1],other` is three.
+    let databases: Vec<String> = text("dbIndexes").split(',').map(str::trim).flat_map(bracketed).collect();
     let padded = text("tbSuffixZeroPadding") == "true";
     let tables = tables(table, text("tbSuffix"), databases.len(), padded)?;
     let (algorithm, column, key_type, counts) = match text("dbRule").strip_prefix("shardByHash(") {
@@ -121,25 +123,6 @@ fn by_hash(call: &str) -> Result<ByHash, String> {
         "legacy: {{function: zebra/hash, key: KEY, parameters: {{dbNumber: {databases}, tableNumberPerDb: {tables}{order}}}}}"
     );
     Ok((algorithm, column.to_owned(), "bigint", counts))
-}
-
-/// `database[0-1],other` is three names.
-fn databases(indexes: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for name in indexes.split(',').map(str::trim) {
-        let range = name.split_once('[').and_then(|(head, rest)| {
-            let (range, tail) = rest.split_once(']')?;
-            let (first, last) = range.split_once('-')?;
-            Some((head, first.parse::<u32>().ok()?, last.parse::<u32>().ok()?, tail))
-        });
-        match range {
-            Some((head, first, last, tail)) => {
-                names.extend((first..=last).map(|number| format!("{head}{number}{tail}")));
-            }
-            None => names.push(name.to_owned()),
-        }
-    }
-    names
 }
 
 /// The tables of each database: `alldb:[_0,_31]` counts through all of them, `everydb:[_0,_3]` anew in each.
