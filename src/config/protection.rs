@@ -321,8 +321,12 @@ pub struct Quarantine {
     pub mode: QuarantineMode,
     /// Its statements take so many times what they took before,
     pub slower: u32,
-    /// and at least this percentage of all the time that statements take.
+    /// and at least this percentage of all the time that statements take,
     pub share: u32,
+    /// each so long on average: what stays quick is no explosion,
+    pub time_min: Duration,
+    /// and together this percentage of the time that passes: 100 is one of them at any moment.
+    pub busy: u32,
     /// Then so many run at once.
     pub concurrency: u32,
     /// For how long.
@@ -335,6 +339,8 @@ impl Default for Quarantine {
             mode: QuarantineMode::Suggest,
             slower: 10,
             share: 30,
+            time_min: Duration::from_millis(5),
+            busy: 20,
             concurrency: 2,
             ttl: Duration::from_secs(600),
         }

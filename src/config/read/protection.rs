@@ -249,6 +249,8 @@ fn quarantine(section: &Section<'_>) -> Quarantine {
         mode: section.setting("mode", &kind::QUARANTINE_MODE, default.mode),
         slower: section.setting("slower", &kind::count::<2, 10_000>(), default.slower),
         share: section.setting("share", &kind::count::<1, 100>(), default.share),
+        time_min: section.setting("time_min", &kind::DURATION, default.time_min),
+        busy: section.setting("busy", &kind::count::<1, 1_000_000>(), default.busy),
         concurrency: section.setting("concurrency", &kind::count::<1, 100_000>(), default.concurrency),
         ttl: section.setting("ttl", &kind::DEADLINE, default.ttl),
     };
