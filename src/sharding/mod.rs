@@ -25,8 +25,8 @@ pub use placement::{
     Placement, PlacementId, Range, Span, Step, Unplaced,
 };
 pub use planner::{
-    Action, ColumnProblem, Fanout, HIDDEN, HintsUsed, KeyRecipe, MergeSpec, Plan, ReadFrom, Reason, Recipe,
-    Refusal, Request, Scatter, Source, Sql, plan, recipe,
+    Action, Bind, ColumnProblem, Completed, Fanout, Generate, HIDDEN, HintsUsed, KeyRecipe, MergeSpec, Plan,
+    ReadFrom, Reason, Recipe, Refusal, Request, Scatter, Source, Sql, plan, recipe,
 };
 pub use rules::{
     CrossShard, KeyColumn, PlacedTable, Policies, ScatterRead, ScatterWrite, Shard, ShardId, ShardingRules,

@@ -17,6 +17,7 @@ mod differential;
 mod failures;
 mod grammar;
 mod hot_reads;
+mod ids;
 mod keys;
 mod leaks;
 mod limits;

@@ -94,6 +94,7 @@ fn told(rules: &ShardingRules, sql: &str) -> String {
         Action::One { slot, .. } => rules.slot(slot).label.to_string(),
         Action::Any { .. } => "any".to_owned(),
         Action::Scatter(scatter) => slots(rules, &scatter.slots),
+        Action::Generate(generate) => slots(rules, &generate.slots),
         Action::Write(write) => {
             slots(rules, &SlotSet::of(rules.slots().len(), write.parts.iter().map(|(slot, _)| *slot)))
         }

@@ -300,6 +300,7 @@ fn route(rules: &ShardingRules, statement: &str, sample: &Sample) -> Route {
         Action::Any { .. } => Ok(SlotSet::of(universe, rules.all_slots().iter().take(1))),
         Action::Scatter(scatter) => Ok(scatter.slots),
         Action::Write(write) => Ok(SlotSet::of(universe, write.parts.iter().map(|(slot, _)| *slot))),
+        Action::Generate(generate) => Ok(generate.slots),
         Action::Refuse(refusal) => Err(refusal.sql_error().message.into_owned()),
     }
 }

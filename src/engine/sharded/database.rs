@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 
 use crate::backend::{Backend, ServerPool};
+use crate::engine::sharded::numbers::Numbers;
 use crate::engine::sharded::renaming::Renaming;
 use crate::merge::Collations;
 use crate::sharding::{ShardId, ShardingRules, SlotId};
@@ -21,6 +22,8 @@ pub struct LogicalDatabase {
     renamings: Vec<Arc<Renaming>>,
     /// How its servers compare texts; measured by the first statement that needs it.
     pub(crate) collations: ArcSwapOption<Collations>,
+    /// Numbers of its sequences that this process may hand out.
+    pub(crate) numbers: Numbers,
 }
 
 /// How one user reaches one shard.
@@ -41,7 +44,8 @@ impl LogicalDatabase {
         let renamings = rules.slots().iter().map(|slot| Arc::new(renaming(&slot.database))).collect();
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { id, rules, renamings, collations: ArcSwapOption::empty() }
+        let numbers = Numbers::new(&rules);
+        Self { id, rules, renamings, collations: ArcSwapOption::empty(), numbers }
     }
 
     /// What a slot is called on its server, and for clients.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::error::EngineError;
 use crate::engine::parameters::{ParameterLayout, skip_value};
-use crate::sharding::{KeyLiteral, Moment};
+use crate::sharding::{Bind, KeyLiteral, Moment};
 use crate::wire::{Malformed, Reader, Writer, code, column_type};
 
 /// The high bit of a parameter's type.
@@ -79,6 +79,22 @@ impl<'a> Parameters<'a> {
     /// As the planner reads them.
     pub(crate) fn literals(&self) -> Vec<KeyLiteral<'a>> {
         self.bound.iter().map(Bound::literal).collect()
+    }
+
+    /// The same with ids between them. `ids`: the encoded ones among `binds`, in their order.
+    pub(crate) fn with_ids<'b>(&self, binds: &[Bind], ids: &'b [[u8; 8]]) -> Parameters<'b>
+    where
+        'a: 'b,
+    {
+        let mut ids = ids.iter();
+        let bind = |bind: &Bind| match bind {
+            Bind::Sent(number) => self.bound.get(*number as usize).copied(),
+            Bind::Id(_) => {
+                let kind = u16::from(column_type::LONGLONG) | UNSIGNED;
+                Some(Bound { kind, value: Some(&ids.next()?[..]) })
+            }
+        };
+        Parameters { bound: binds.iter().filter_map(bind).collect(), types: None }
     }
 
     /// The payload of an execution of a server's statement with these parameters but those `left_out`.

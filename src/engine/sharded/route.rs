@@ -10,10 +10,12 @@ use crate::engine::facts::Facts;
 use crate::engine::session::Session;
 use crate::engine::sharded::parameters::{Parameters, malformed};
 use crate::engine::sharded::scatter::{Asking, Part};
-use crate::engine::sharded::write::Sum;
+use crate::engine::sharded::shows::{asks_for_route, explains, shows_logically};
+use crate::engine::sharded::told::Sum;
+use crate::engine::sharded::write::Writing;
 use crate::engine::statement::WHOLE_MAX;
 use crate::error::ProxyError;
-use crate::sharding::{Action, Fanout, HintsUsed, Plan, Scatter, SlotId, Sql, plan};
+use crate::sharding::{Action, Fanout, Generate, HintsUsed, Plan, Scatter, SlotId, Sql, plan};
 use crate::sql::{Effects, Kind, ShowKind};
 use crate::telemetry::StatementContext;
 use crate::wire::{
@@ -39,8 +41,10 @@ enum Work {
     Instead(SlotId, Vec<u8>),
     /// All parts are asked, and their rows merged.
     Scatter(Vec<Part>, Box<Scatter>),
-    /// All parts are run, and their counts become one.
-    Write(Vec<Part>, Sum),
+    /// All parts are run, and their counts become one; each leaves out these parameters.
+    Write(Vec<Part>, Sum, Vec<Vec<u32>>),
+    /// Ids are made, and the statement with them is planned anew.
+    Generate(Box<Generate>),
     /// BEGIN, before anybody knows on which shard.
     Begin(String),
     /// COMMIT or ROLLBACK of what no server knows of.
@@ -53,11 +57,11 @@ enum Work {
 
 /// A statement as the client sent it.
 #[derive(Clone, Copy, Debug)]
-struct Routing<'a> {
-    facts: &'a Facts,
-    text: &'a [u8],
+pub(super) struct Routing<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) text: &'a [u8],
     /// Of a prepared statement.
-    parameters: Option<&'a Parameters<'a>>,
+    pub(super) parameters: Option<&'a Parameters<'a>>,
 }
 
 impl Session {
@@ -172,9 +176,14 @@ impl Session {
                 let asking = Asking { parts: &parts, scatter: &scatter, parameters, allowance };
                 end_parts(permit, self.scatter(asking, context).await)?;
             }
-            Work::Write(parts, sum) => {
+            Work::Write(parts, sum, unbound) => {
                 let permit = self.admit_parts(routing.facts, routing.text, &parts, context.started()).await?;
-                end_parts(permit, self.write_parts(&parts, sum, context).await)?;
+                let (parts, parameters, unbound) = (&parts[..], routing.parameters, &unbound[..]);
+                let writing = Writing { parts, sum, parameters, unbound, id: None };
+                end_parts(permit, self.write_parts(writing, context).await)?;
+            }
+            Work::Generate(generate) => {
+                Box::pin(self.insert_with_ids(&generate, routing, context)).await?;
             }
             Work::Begin(text) => {
                 if let Some(place) = &mut self.place {
@@ -250,7 +259,6 @@ impl Session {
             return Ok(Work::Explain(plan.explain(rules, routing.text)));
         }
         self.may_use(plan.hints)?;
-        let binary = routing.parameters.is_some();
         match plan {
             Plan { action: Action::Refuse(refusal), .. } => Err(EngineError::Refused(refusal.sql_error())),
             Plan { action: Action::One { slot, sql: Sql::Client }, .. } => Ok(Work::Pass(slot)),
@@ -267,16 +275,13 @@ impl Session {
                 let parts = scatter.slots.iter().map(|slot| Part { slot, text: text.clone() }).collect();
                 Ok(Work::Scatter(parts, scatter))
             }
-            Plan { action: Action::Write(write), .. } if binary => match &write.parts[..] {
-                [(slot, Sql::Client)] => Ok(Work::Pass(*slot)),
-                _ => Err(unroutable("a prepared write to several slots; send it as a text")),
-            },
-            Plan { action: Action::Write(write), .. } => Ok(written(&write, &routing)),
+            Plan { action: Action::Write(write), .. } => Ok(written(write, &routing)),
+            Plan { action: Action::Generate(generate), .. } => Ok(Work::Generate(generate)),
         }
     }
 
     /// A hint that takes a check away needs somebody who may do without.
-    fn may_use(&self, hints: HintsUsed) -> Result<(), EngineError> {
+    pub(super) fn may_use(&self, hints: HintsUsed) -> Result<(), EngineError> {
         let allowed = &self.user.settings.hints;
         let words = [
             (hints.slot, Hint::Slot, "slot"),
@@ -351,12 +356,18 @@ fn changed(slot: SlotId, text: Vec<u8>, routing: &Routing<'_>) -> Result<Work, E
     Ok(Work::Instead(slot, text))
 }
 
-fn written(write: &Fanout, routing: &Routing<'_>) -> Work {
+fn written(write: Fanout, routing: &Routing<'_>) -> Work {
     if let [(slot, Sql::Client)] = &write.parts[..] {
         return Work::Pass(*slot);
     }
-    let part = |(slot, sql): &(SlotId, Sql)| Part { slot: *slot, text: sent(sql, routing.text) };
-    let sum = match (write.answer, routing.facts.statement.kind) {
+    let (parts, sum) = parts(&write, routing.facts.statement.kind, routing.text);
+    Work::Write(parts, sum, write.unbound)
+}
+
+/// What each slot of a write is sent, and how their answers become one.
+pub(super) fn parts(write: &Fanout, kind: Kind, text: &[u8]) -> (Vec<Part>, Sum) {
+    let part = |(slot, sql): &(SlotId, Sql)| Part { slot: *slot, text: sent(sql, text) };
+    let sum = match (write.answer, kind) {
         (Some(_), kind) => Sum::Copies { inserted: matches!(kind, Kind::Insert | Kind::Replace) },
         (None, Kind::Insert | Kind::Replace) => Sum::Inserted,
         (None, _) => Sum::Rows,
@@ -366,10 +377,10 @@ fn written(write: &Fanout, routing: &Routing<'_>) -> Work {
     if let Some(answer) = write.answer {
         parts.sort_by_key(|part| part.slot != answer);
     }
-    Work::Write(parts, sum)
+    (parts, sum)
 }
 
-fn sent(sql: &Sql, text: &[u8]) -> Vec<u8> {
+pub(super) fn sent(sql: &Sql, text: &[u8]) -> Vec<u8> {
     match sql {
         Sql::Client => text.to_vec(),
         Sql::Changed(changed) => changed.clone(),
@@ -401,48 +412,6 @@ fn names_no_table(text: &[u8]) -> bool {
 
 fn too_long() -> EngineError {
     unroutable("a statement of more than 1 MiB")
-}
-
-/// `EXPLAIN ROUTE` and a statement: to those who do not know it, it describes a table of that name.
-fn asks_for_route(text: &[u8]) -> bool {
-    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let explain = words.next().is_some_and(|word| {
-        [&b"EXPLAIN"[..], b"DESCRIBE", b"DESC"].iter().any(|known| word.eq_ignore_ascii_case(known))
-    });
-    explain && words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"ROUTE")) && words.next().is_some()
-}
-
-/// Whether an EXPLAIN or DESCRIBE is of a statement, not of a table.
-fn explains(text: &[u8]) -> bool {
-    const WORDS: [&[u8]; 8] =
-        [b"SELECT", b"INSERT", b"UPDATE", b"DELETE", b"REPLACE", b"WITH", b"TABLE", b"VALUES"];
-    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && *byte != b'`');
-    words.any(|word| WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)))
-}
-
-/// Whether a slot's answer to a SHOW is the logical database's: what its tables are like, and what is the
-/// same on every server. Numbers of rows, sessions and the like are those of one slot only.
-fn shows_logically(kind: ShowKind, text: &[u8], database: &str) -> Result<(), EngineError> {
-    // With the database's name in it, it would have to be written anew.
-    let mut names = text.split(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'_' | b'$' | 0x80..));
-    let bare = database.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let named = names.any(|name| name.eq_ignore_ascii_case(database.as_bytes()))
-        || !bare && memchr::memmem::find(text, database.as_bytes()).is_some();
-    let mut words = text.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let words: Vec<String> =
-        words.by_ref().take(4).map(|word| String::from_utf8_lossy(word).to_ascii_uppercase()).collect();
-    let tail = words.iter().skip(1).map(String::as_str).find(|word| !matches!(*word, "FULL" | "EXTENDED"));
-    let of_schema = matches!(tail, Some("TABLES" | "COLUMNS" | "FIELDS"))
-        || (tail == Some("CREATE") && words.get(2).is_some_and(|word| word == "TABLE"));
-    match kind {
-        ShowKind::Variables
-        | ShowKind::Diagnostics
-        | ShowKind::Server
-        | ShowKind::Grants
-        | ShowKind::Profile => Ok(()),
-        ShowKind::Schema if of_schema && !named => Ok(()),
-        _ => Err(unroutable("this form of SHOW")),
-    }
 }
 
 /// The schema of `USE name`, in backquotes or without.

@@ -4,18 +4,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{BackendConn, BackendError, ServerLease};
+use crate::backend::{BackendConn, BackendError, Condition, PreparedKey, ServerLease};
 use crate::engine::error::EngineError;
 use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
 use crate::engine::sharded::commit::{commit, undo};
+use crate::engine::sharded::parameters::Parameters;
 use crate::engine::sharded::renaming::Renaming;
 use crate::engine::sharded::scatter::Part;
 use crate::engine::sharded::time;
+use crate::engine::sharded::told::{Sum, Told, summed};
 use crate::engine::values::Witness;
 use crate::sharding::{ShardId, SlotId};
 use crate::telemetry::StatementContext;
-use crate::wire::{ErrPacket, OkPacket, StatusFlags, StreamError};
+use crate::wire::{Capabilities, ErrPacket, OkPacket, StatusFlags, StreamError};
 
 /// A reply's packet at most: a server's OK or ERR takes less.
 const PACKET_BYTES_MAX: u64 = 1 << 20;
@@ -23,40 +25,33 @@ const PACKET_BYTES_MAX: u64 = 1 << 20;
 /// For statements of our own that begin and end transactions.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How the answers of several slots become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sum {
-    /// Every slot has its own rows.
-    Rows,
-    /// The same, of an INSERT of several rows: its text counts them.
-    Inserted,
-    /// Every slot has the same rows: one of them counts.
-    Copies {
-        /// Rows are added: those that the first slot gives ids get the same everywhere.
-        inserted: bool,
-    },
-}
-
-/// What one slot, or all of them, said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    affected_rows: u64,
-    last_insert_id: u64,
-    warnings: u16,
-    info: Vec<u8>,
+/// A write of several slots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Writing<'a> {
+    pub(crate) parts: &'a [Part],
+    pub(crate) sum: Sum,
+    /// Of a prepared statement.
+    pub(crate) parameters: Option<&'a Parameters<'a>>,
+    /// For each part, the parameters that are not in its text; empty: all are in each.
+    pub(crate) unbound: &'a [Vec<u32>],
+    /// The first id that a sequence gave.
+    pub(crate) id: Option<u64>,
 }
 
 impl Session {
     /// Runs all parts and answers once. The client's command has been taken from its input.
     pub(crate) async fn write_parts(
         &mut self,
-        parts: &[Part],
-        sum: Sum,
+        writing: Writing<'_>,
         context: &mut StatementContext<'_>,
     ) -> Result<(), EngineError> {
+        let parts = writing.parts;
         let shards = self.shards_of(parts);
+        if let ([_], [_]) = (&shards[..], parts) {
+            return self.write_one(writing, context).await;
+        }
         if shards.len() == 1 {
-            return self.write_on_one_shard(parts, sum, context).await;
+            return self.write_on_one_shard(writing, context).await;
         }
         if self.is_bound() && !self.holds_for_diagnostics() || self.in_transaction() {
             return Err(crate::engine::sharded::place::another_shard());
@@ -64,7 +59,7 @@ impl Session {
         self.let_go().await?;
         let homes: Vec<SlotId> = shards.iter().map(|(_, slot)| *slot).collect();
         let mut leases = self.lease_slots(&homes, context.started()).await?;
-        let all = match self.run_parts(&mut leases, &shards, parts, sum).await {
+        let all = match self.run_parts(&mut leases, &shards, writing).await {
             Ok(all) => all,
             Err(error) => {
                 for lease in &mut leases {
@@ -74,7 +69,50 @@ impl Session {
             }
         };
         commit(leases, &self.labels_of(&shards, parts)).await?;
-        self.wrote(summed(&all, sum)).await
+        self.wrote(summed(&all, writing.sum), writing.id).await
+    }
+
+    /// One part alone: the server makes it one, as it is.
+    async fn write_one(
+        &mut self,
+        writing: Writing<'_>,
+        context: &mut StatementContext<'_>,
+    ) -> Result<(), EngineError> {
+        let Some(part) = writing.parts.first() else { return Ok(()) };
+        self.go_to(part.slot).await?;
+        let waited = self.acquire(context.started()).await?;
+        context.leased(waited);
+        self.begin_where_leased().await?;
+        self.has_begun();
+        let inside = self.in_transaction() || !self.pins.is_empty();
+        let mut lease = self.lease.take().expect("acquired just before");
+        let told = self.run_part(&mut lease, writing, 0).await;
+        let told = match told {
+            // An error says nothing of the transaction, which may be gone with it.
+            Err(error @ EngineError::Backend(BackendError::Server(_))) => {
+                let alive = command(&mut lease, "DO 0").await;
+                alive.map_err(EngineError::from).and(Err(error))
+            }
+            told => told,
+        };
+        self.witness = Witness::default();
+        self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
+        let (broken, warned) =
+            (lease.condition() == Condition::Busy, matches!(&told, Ok(told) if told.warnings > 0));
+        let shown = if warned { Some(lease.ask_payloads("SHOW WARNINGS").await?) } else { None };
+        self.lease = Some(lease);
+        if broken {
+            let error = RelayError::Server { error: StreamError::Closed, untouched: !inside };
+            self.drop_lease();
+            // With it a transaction is gone: the session goes, too.
+            return Err(if inside { EngineError::Relay(error) } else { EngineError::Lost(error) });
+        }
+        self.mark_and_release();
+        self.wrote(told?, writing.id).await?;
+        if let Some(shown) = shown {
+            self.keep_diagnostics(shown);
+        }
+        Ok(())
     }
 
     /// Begins on every shard, and runs all parts.
@@ -82,8 +120,7 @@ impl Session {
         &mut self,
         leases: &mut [ServerLease],
         shards: &[(ShardId, SlotId)],
-        parts: &[Part],
-        sum: Sum,
+        writing: Writing<'_>,
     ) -> Result<Vec<Told>, EngineError> {
         let Some(first) = leases.first_mut() else { return Ok(Vec::new()) };
         let now = time::now(first).await?;
@@ -91,14 +128,14 @@ impl Session {
             command(lease, "START TRANSACTION").await?;
             time::stop(lease, &now).await?;
         }
-        let mut all = Vec::with_capacity(parts.len());
-        let mut ids = Ids::new(sum);
-        for part in parts {
+        let mut all = Vec::with_capacity(writing.parts.len());
+        let mut ids = Ids::new(writing.sum);
+        for (number, part) in writing.parts.iter().enumerate() {
             let server = self.server_of(part.slot);
             let at = shards.iter().position(|(known, _)| Some(*known) == server).unwrap_or_default();
             let lease = &mut leases[at];
             ids.before(lease).await?;
-            let told = self.run_part(lease, part).await?;
+            let told = self.run_part(lease, writing, number).await?;
             ids.after(lease, &told).await?;
             all.push(told);
         }
@@ -108,10 +145,10 @@ impl Session {
     /// All slots lie on one shard: its own transaction makes the parts one.
     async fn write_on_one_shard(
         &mut self,
-        parts: &[Part],
-        sum: Sum,
+        writing: Writing<'_>,
         context: &mut StatementContext<'_>,
     ) -> Result<(), EngineError> {
+        let Writing { parts, sum, .. } = writing;
         let Some(first) = parts.first() else { return Ok(()) };
         if !self.pins.is_empty() && !self.holds_for_diagnostics() {
             // What the session has set on its connection, the time above all, cannot be kept beside this.
@@ -132,7 +169,7 @@ impl Session {
         let mut all = Vec::with_capacity(parts.len());
         let mut failure = begun.err().map(EngineError::from);
         if failure.is_none() {
-            failure = self.run_on(&mut lease, parts, (sum, own), &mut all).await.err();
+            failure = self.run_on(&mut lease, writing, own, &mut all).await.err();
         }
         let end = match (own, failure.is_some()) {
             (true, false) => "COMMIT",
@@ -160,7 +197,7 @@ impl Session {
         self.mark_and_release();
         match failure {
             Some(error) => Err(error),
-            None => self.wrote(summed(&all, sum)).await,
+            None => self.wrote(summed(&all, sum), writing.id).await,
         }
     }
 
@@ -168,36 +205,52 @@ impl Session {
     async fn run_on(
         &mut self,
         lease: &mut ServerLease,
-        parts: &[Part],
-        (sum, own): (Sum, bool),
+        writing: Writing<'_>,
+        own: bool,
         all: &mut Vec<Told>,
     ) -> Result<(), EngineError> {
         let now = time::now(lease).await?;
         time::stop(lease, &now).await?;
-        let mut ids = Ids::new(sum);
-        for part in parts {
+        let mut ids = Ids::new(writing.sum);
+        for number in 0..writing.parts.len() {
             ids.before(lease).await?;
             if ids.known.is_some() && !own {
                 // If a copy failed now, the id would wait on this connection for the next INSERT.
                 return Err(generated_inside());
             }
-            let told = self.run_part(lease, part).await?;
+            let told = self.run_part(lease, writing, number).await?;
             ids.after(lease, &told).await?;
             all.push(told);
         }
         Ok(())
     }
 
-    async fn run_part(&mut self, lease: &mut ServerLease, part: &Part) -> Result<Told, EngineError> {
-        let Some(place) = &mut self.place else { return Ok(Told::default()) };
+    /// Runs the part of this number.
+    async fn run_part(
+        &mut self,
+        lease: &mut ServerLease,
+        writing: Writing<'_>,
+        number: usize,
+    ) -> Result<Told, EngineError> {
+        let (Some(place), Some(part)) = (&mut self.place, writing.parts.get(number)) else {
+            return Ok(Told::default());
+        };
         let image = place.image(&self.state.image, part.slot);
         let renaming = Arc::clone(place.database.renaming(part.slot));
         lease.adopt(&image).await?;
         let limit = self.reply_timeout();
-        match command_bytes(lease, &part.text, limit).await {
+        let command = match writing.parameters {
+            None => lease.query_payload(&part.text),
+            Some(parameters) => {
+                let unbound = writing.unbound.get(number).map_or(&[][..], |unbound| unbound);
+                execution(lease, &part.text, parameters, unbound)
+                    .await
+                    .map_err(|error| renamed(error, &renaming))?
+            }
+        };
+        match exchange(lease, &command, limit).await {
             Ok(told) => Ok(told),
-            Err(BackendError::Server(packet)) => Err(BackendError::Server(renamed(packet, &renaming)).into()),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(renamed(error, &renaming).into()),
         }
     }
 
@@ -240,7 +293,11 @@ impl Session {
             || self.place.as_ref().is_some_and(|place| place.begin.is_some())
     }
 
-    async fn wrote(&mut self, told: Told) -> Result<(), EngineError> {
+    /// Answers. `id`: the first that a sequence gave.
+    async fn wrote(&mut self, mut told: Told, id: Option<u64>) -> Result<(), EngineError> {
+        if let Some(id) = id.filter(|_| told.affected_rows > 0) {
+            told.last_insert_id = id;
+        }
         self.state.row_count = i64::try_from(told.affected_rows).unwrap_or(i64::MAX);
         self.state.warnings = told.warnings;
         self.diagnostics = None;
@@ -307,23 +364,45 @@ fn generated_inside() -> EngineError {
 }
 
 pub(super) async fn command(conn: &mut BackendConn, text: &str) -> Result<Told, BackendError> {
-    command_bytes(conn, text.as_bytes(), CONTROL_TIMEOUT).await
+    let payload = conn.query_payload(text.as_bytes());
+    exchange(conn, &payload, CONTROL_TIMEOUT).await
 }
 
-/// One statement without rows.
-async fn command_bytes(conn: &mut BackendConn, text: &[u8], limit: Duration) -> Result<Told, BackendError> {
+/// The command that executes `text` with these parameters, but those that are `unbound`; prepares it if it is not.
+async fn execution(
+    conn: &mut BackendConn,
+    text: &[u8],
+    parameters: &Parameters<'_>,
+    unbound: &[u32],
+) -> Result<Vec<u8>, BackendError> {
+    let image = conn.image().key();
+    let key = PreparedKey { text: text.into(), image, types: parameters.kinds(), copy: 0 };
+    let known = conn.prepared.find(&key).map(|known| known.reply.id);
+    let id = match known {
+        Some(id) => id,
+        None => conn.prepare(&key).await?.id,
+    };
+    if let Some(known) = conn.prepared.find(&key) {
+        // The next execution by somebody else must send its types.
+        known.types = None;
+    }
+    let attributes = conn.capabilities().has(Capabilities::QUERY_ATTRIBUTES);
+    Ok(parameters.execution(id, unbound, attributes))
+}
+
+/// One command without rows.
+async fn exchange(conn: &mut BackendConn, payload: &[u8], limit: Duration) -> Result<Told, BackendError> {
     conn.begin();
     let closing = conn.closing_frames();
-    let payload = conn.query_payload(text);
     let mut bytes = closing;
-    crate::wire::frame(&mut bytes, 0, &payload);
+    crate::wire::frame(&mut bytes, 0, payload);
     let stream = &mut conn.stream;
-    let exchange = async {
+    let exchanged = async {
         stream.write_all(&bytes).await?;
         stream.sequence = 1;
         Ok::<_, BackendError>(stream.read_payload(PACKET_BYTES_MAX).await?)
     };
-    let reply = conn.deadline.run(limit, exchange).await;
+    let reply = conn.deadline.run(limit, exchanged).await;
     let reply = reply.map_err(|_| BackendError::Timeout("a write to several slots"))??;
     if reply.first() == Some(&0xFF) {
         let status = conn.status;
@@ -342,79 +421,11 @@ async fn command_bytes(conn: &mut BackendConn, text: &[u8], limit: Duration) -> 
     Ok(told)
 }
 
-fn renamed(mut packet: ErrPacket, renaming: &Renaming) -> ErrPacket {
-    if let Some(message) = renaming.message(&packet.message) {
+fn renamed(mut error: BackendError, renaming: &Renaming) -> BackendError {
+    if let BackendError::Server(packet) = &mut error
+        && let Some(message) = renaming.message(&packet.message)
+    {
         packet.message = message;
     }
-    packet
-}
-
-/// One answer of several: rows add up, the first generated id counts, and the numbers of the texts add up.
-fn summed(all: &[Told], sum: Sum) -> Told {
-    let Some(first) = all.first() else { return Told::default() };
-    if matches!(sum, Sum::Copies { .. }) || all.len() == 1 {
-        return first.clone();
-    }
-    Told {
-        affected_rows: all.iter().map(|told| told.affected_rows).sum(),
-        last_insert_id: all.iter().map(|told| told.last_insert_id).find(|id| *id != 0).unwrap_or_default(),
-        warnings: all.iter().fold(0, |sum: u16, told| sum.saturating_add(told.warnings)),
-        info: if sum == Sum::Inserted || !first.info.is_empty() { summed_info(all) } else { Vec::new() },
-    }
-}
-
-/// `Records: 3  Duplicates: 0  Warnings: 0`, `Rows matched: 1  Changed: 1  Warnings: 0`: the same text with
-/// the sums. A single row of an INSERT has no text: it is one record.
-fn summed_info(all: &[Told]) -> Vec<u8> {
-    const WITHOUT: &[u8] = b"Records: 1  Duplicates: 0  Warnings: 0";
-    let texts: Vec<&[u8]> =
-        all.iter().map(|told| if told.info.is_empty() { WITHOUT } else { &told.info[..] }).collect();
-    let numbers = |text: &[u8]| -> Vec<u64> {
-        text.split(|byte| !byte.is_ascii_digit())
-            .filter(|digits| !digits.is_empty())
-            .filter_map(|digits| std::str::from_utf8(digits).ok()?.parse().ok())
-            .collect()
-    };
-    let mut sums: Vec<u64> = Vec::new();
-    for text in &texts {
-        for (n, number) in numbers(text).into_iter().enumerate() {
-            match sums.get_mut(n) {
-                Some(sum) => *sum += number,
-                None => sums.push(number),
-            }
-        }
-    }
-    let mut sums = sums.into_iter();
-    let mut info = Vec::new();
-    let mut digits = false;
-    for byte in texts.first().copied().unwrap_or_default() {
-        if !byte.is_ascii_digit() {
-            info.push(*byte);
-        } else if !digits {
-            info.extend_from_slice(sums.next().unwrap_or_default().to_string().as_bytes());
-        }
-        digits = byte.is_ascii_digit();
-    }
-    info
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Sum, Told, summed};
-
-    fn told(affected_rows: u64, last_insert_id: u64, info: &str) -> Told {
-        Told { affected_rows, last_insert_id, warnings: 1, info: info.as_bytes().to_vec() }
-    }
-
-    #[test]
-    fn several_answers_are_one() {
-        let all = [told(2, 0, "Records: 2  Duplicates: 0  Warnings: 1"), told(1, 7, "")];
-        let one = summed(&all, Sum::Inserted);
-        assert_eq!((one.affected_rows, one.last_insert_id, one.warnings), (3, 7, 2));
-        assert_eq!(one.info, b"Records: 3  Duplicates: 0  Warnings: 1");
-        assert_eq!(summed(&all, Sum::Copies { inserted: true }), all[0]);
-        let update = "Rows matched: 1  Changed: 1  Warnings: 0";
-        let one = summed(&[told(1, 0, update), told(1, 0, update)], Sum::Rows);
-        assert_eq!(one.info, b"Rows matched: 2  Changed: 2  Warnings: 0");
-    }
+    error
 }

@@ -74,6 +74,7 @@ fn planned(rules: &ShardingRules, sql: &At<String>, params: &[At<Scalar>]) -> Fo
         Action::One { slot, .. } => Found::Slots(SlotSet::one(universe, slot)),
         Action::Any { .. } => Found::Slots(rules.all_slots()),
         Action::Scatter(scatter) => Found::Slots(scatter.slots),
+        Action::Generate(generate) => Found::Slots(generate.slots),
         Action::Write(write) => {
             Found::Slots(SlotSet::of(universe, write.parts.iter().map(|(slot, _)| *slot)))
         }

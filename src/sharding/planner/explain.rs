@@ -47,6 +47,13 @@ impl Plan {
                     write.answer.map_or_else(|| "added up".to_owned(), |slot| format!("of {}", label(slot)));
                 lines.push(("answer", answer));
             }
+            Action::Generate(generate) => {
+                let slots: Vec<_> = generate.slots.iter().map(label).collect();
+                lines.push(("plan", format!("rows with new ids, in {}", slots.join(" "))));
+                for (column, sequence) in &generate.columns {
+                    lines.push(("ids", format!("{column} from {sequence}")));
+                }
+            }
             Action::Refuse(refusal) => {
                 let error = refusal.sql_error();
                 lines.push(("plan", format!("refused: {} ({}) {}", error.code, error.state, error.message)));

@@ -11,6 +11,7 @@ mod combine;
 mod computed;
 mod explain;
 mod features;
+mod generate;
 mod hint;
 mod local;
 mod names;
@@ -35,6 +36,7 @@ use crate::sharding::slots::{SlotId, SlotSet};
 use crate::sql::LexMode;
 use crate::sql::tree::{Root, Span, parse};
 
+pub use generate::{Bind, Completed, Generate};
 pub use hint::{HintsUsed, ReadFrom};
 pub use recipe::{KeyRecipe, Recipe, Source, recipe};
 pub use refusal::{ColumnProblem, Refusal};
@@ -88,6 +90,8 @@ pub enum Action {
     Scatter(Box<Scatter>),
     /// A write that several slots carry out.
     Write(Fanout),
+    /// An INSERT that ids have to be made for; with them it is planned anew.
+    Generate(Box<Generate>),
     /// It is not done.
     Refuse(Refusal),
 }
@@ -130,6 +134,8 @@ pub struct MergeSpec {
 pub struct Fanout {
     /// Each slot with its text.
     pub parts: Vec<(SlotId, Sql)>,
+    /// For each part, the parameters that are none of its rows'; empty: every part has all.
+    pub unbound: Vec<Vec<u32>>,
     /// The one whose answer is the client's; None: affected rows are added up.
     pub answer: Option<SlotId>,
     /// It asks for the time: every slot must be told the same.

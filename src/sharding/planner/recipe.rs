@@ -7,7 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::sharding::key::{KeyId, Match, Stored};
+use crate::sharding::key::{KeyId, KeyValue, Match, Stored};
 use crate::sharding::placement::{Located, PlacementId};
 use crate::sharding::planner::block::{InstanceKind, Statement};
 use crate::sharding::planner::value::value_of;
@@ -174,6 +174,10 @@ impl KeyRecipe {
             (rules.placement(self.look.placement), &rules.key(self.look.named).key_type);
         if self.look.stored {
             let Stored::Exactly(value) = key_type.stored(&value.as_key()) else { return None };
+            // 0 may stand for an id that is to be made.
+            if value == KeyValue::Integer(0) {
+                return None;
+            }
             return placement.slot_of_row(&[(self.look.own, value)]).ok();
         }
         let Match::Exactly(value) = key_type.equal_to(&value.as_key()) else { return None };

@@ -47,6 +47,9 @@ pub enum Refusal {
     /// A stored function, whose tables are not known.
     #[error("a stored function")]
     StoredFunction,
+    /// An INSERT whose ids cannot be made as one server would.
+    #[error("{what} without ids")]
+    Generated { what: &'static str },
     /// A write of another kind than is split.
     #[error("{what}")]
     Write { what: &'static str },
@@ -160,6 +163,9 @@ impl ProxyError for Refusal {
             Self::StoredFunction => {
                 unsupported("DZ1518: a stored function may read tables of any slot; name the slot by a hint")
             }
+            Self::Generated { what } => unsupported(format!(
+                "DZ1530: {what} get no ids of a sequence; give their ids in the statement"
+            )),
             Self::Write { what } => unsupported(format!(
                 "DZ1517: {what} cannot be done over several slots; restrict it to one by its key"
             )),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::sharding::key::{KeyId, KeyValue, Stored};
 use crate::sharding::placement::{PlacementId, Unplaced};
 use crate::sharding::planner::block::{InstanceKind, Role, Statement};
+use crate::sharding::planner::generate::generate;
 use crate::sharding::planner::names::same_name;
 use crate::sharding::planner::pushdown::prove;
 use crate::sharding::planner::read::{Slots, first_home, has_all};
@@ -80,9 +81,19 @@ pub(super) fn insert(
 }
 
 /// One row of an INSERT: its values by column.
-struct Row<'t> {
+pub(super) struct Row<'t> {
     values: Vec<(&'t ColumnName, ExprId)>,
-    span: Span,
+    pub(super) span: Span,
+}
+
+impl Row<'_> {
+    /// What is given for `column`; the last time counts.
+    pub(super) fn value_of(&self, statement: &Statement<'_>, column: &str) -> Option<ExprId> {
+        let text = statement.text();
+        let mut given =
+            self.values.iter().filter(|(named, _)| same_name(&named.column.name(text), column.as_bytes()));
+        given.next_back().map(|(_, expr)| *expr)
+    }
 }
 
 fn rows(
@@ -116,6 +127,9 @@ fn rows(
         }
         Source::Query(_) => return Err(Refusal::Write { what: "INSERT … SELECT into a sharded table" }),
     };
+    if let Some(generate) = generate(statement, insert, placed, &rows)? {
+        return Ok(Action::Generate(Box::new(generate)));
+    }
     let mut slots = Vec::with_capacity(rows.len());
     for row in &rows {
         slots.push(slot_of(statement, placed, placement, row)?);
@@ -134,13 +148,10 @@ fn slot_of(
     placement: PlacementId,
     row: &Row<'_>,
 ) -> Result<SlotId, Refusal> {
-    let text = statement.text();
     let mut keys: Vec<(KeyId, KeyValue<'static>)> = Vec::new();
     for column in &placed.columns {
-        let name = column.column.as_bytes();
-        let mut given = row.values.iter().filter(|(named, _)| same_name(&named.column.name(text), name));
-        let Some((_, expr)) = given.next_back() else { continue };
-        let expr = statement.tree.expr(*expr);
+        let Some(expr) = row.value_of(statement, &column.column) else { continue };
+        let expr = statement.tree.expr(expr);
         if matches!(expr.kind, ExprKind::Default) {
             continue;
         }
@@ -177,11 +188,8 @@ fn split(
     if insert.replace || insert.ignore || !insert.on_duplicate.is_empty() || insert.returning.is_some() {
         return Err(Refusal::Write { what: "REPLACE, IGNORE, ON DUPLICATE KEY UPDATE or RETURNING" });
     }
-    if statement.tree.executable_comment
-        || statement.tree.parameters > 0
-        || statement.features.volatile.is_some()
-    {
-        return Err(Refusal::Write { what: "an INSERT with parameters, variables or executable comments" });
+    if statement.tree.executable_comment || statement.features.volatile.is_some() {
+        return Err(Refusal::Write { what: "an INSERT with variables or executable comments" });
     }
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
         return Err(Refusal::Write { what: "an INSERT of no row" });
@@ -196,7 +204,23 @@ fn split(
         (slot, Sql::Changed([&*before, &own.join(&b", "[..]), &after].concat()))
     };
     let parts = all.iter().map(part).collect();
-    Ok(Action::Write(Fanout { parts, answer: None, same_time: statement.features.time }))
+    let unbound = all.iter().map(|slot| elsewhere(statement, rows, slots, slot)).collect();
+    Ok(Action::Write(Fanout { parts, unbound, answer: None, same_time: statement.features.time }))
+}
+
+/// The parameters of rows that are not for `slot`.
+fn elsewhere(statement: &Statement<'_>, rows: &[Row<'_>], slots: &[SlotId], slot: SlotId) -> Vec<u32> {
+    let other = |span: Span| {
+        let mut others = rows.iter().zip(slots).filter(|(_, of)| **of != slot);
+        others.any(|(row, _)| row.span.start <= span.start && span.end <= row.span.end)
+    };
+    let parameters = statement.tree.exprs().iter().filter_map(|expr| match expr.kind {
+        ExprKind::Parameter(number) if other(expr.span) => Some(number),
+        _ => None,
+    });
+    let mut parameters: Vec<u32> = parameters.collect();
+    parameters.sort_unstable();
+    parameters
 }
 
 /// UPDATE.
@@ -289,7 +313,7 @@ fn changed(
     }
     let sql = statement.client_sql()?;
     let parts = slots.iter().map(|slot| (slot, sql.clone())).collect();
-    Ok(Action::Write(Fanout { parts, answer: None, same_time: statement.features.time }))
+    Ok(Action::Write(Fanout { parts, unbound: Vec::new(), answer: None, same_time: statement.features.time }))
 }
 
 /// A write to every copy of a reference table.
@@ -299,7 +323,8 @@ fn everywhere(statement: &Statement<'_>, source: SlotId) -> Result<Action, Refus
     }
     let sql = statement.client_sql()?;
     let parts = statement.rules.all_slots().iter().map(|slot| (slot, sql.clone())).collect();
-    Ok(Action::Write(Fanout { parts, answer: Some(source), same_time: statement.features.time }))
+    let unbound = Vec::new();
+    Ok(Action::Write(Fanout { parts, unbound, answer: Some(source), same_time: statement.features.time }))
 }
 
 /// A server's transaction makes parts one; over several servers nothing does, so that the rules must allow it.
@@ -342,6 +367,6 @@ fn keeps_key(statement: &Statement<'_>, placed: &PlacedTable, column: ColumnName
     key.map_or(Ok(()), |known| Err(problem(known.column.to_string(), ColumnProblem::Changed)))
 }
 
-fn problem(column: String, problem: ColumnProblem) -> Refusal {
+pub(super) fn problem(column: String, problem: ColumnProblem) -> Refusal {
     Refusal::Column { column, problem }
 }
