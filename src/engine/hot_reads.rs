@@ -371,7 +371,7 @@ impl Session {
     fn ask_catalog(&self, asking: Asking, now: Instant) {
         let (cache, pool) = (Arc::clone(&self.engine.cache), Arc::clone(&self.user.pool));
         let (worker, user, deadline) = (self.worker.id, self.user.slot, now + CATALOG_WAIT_MAX);
-        let want = Want { worker, profile: Profile::PLAIN, state_key: 0, user, deadline };
+        let want = Want { worker, profile: Profile::PLAIN, state_key: 0, roams: false, user, deadline };
         drop(spawn("cache.catalog", async move {
             let Ok(mut lease) = pool.lease(&want).await else { return };
             if lease.move_to(worker).is_err() || !lease.stream.is_quiet() {

@@ -21,7 +21,8 @@ pub async fn server_facts(
     if let Some(facts) = user.backend.facts() {
         return Ok(facts);
     }
-    let want = Want { worker, profile: Profile::PLAIN, state_key: 0, user: user.slot, deadline };
+    let want =
+        Want { worker, profile: Profile::PLAIN, state_key: 0, roams: false, user: user.slot, deadline };
     let lease = user.pool.lease(&want).await?;
     Ok(Arc::clone(&lease.facts))
 }

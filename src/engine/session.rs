@@ -386,7 +386,7 @@ impl Session {
     /// statement should be shared.
     pub(crate) fn take_idle(&mut self, started: Instant) -> Result<bool, EngineError> {
         let want = self.want(started);
-        let Some(lease) = self.user.pool.try_lease(&want) else { return Ok(true) };
+        let Some(lease) = self.pool().try_lease(&want) else { return Ok(true) };
         let crowded = lease.is_crowded();
         self.take(lease)?;
         Ok(crowded)

@@ -10,7 +10,7 @@ use crate::backend::pool::error::{FailureKind, PoolError};
 use crate::backend::pool::quota::Blocked;
 use crate::backend::pool::state::State;
 use crate::backend::pool::users::Entitlement;
-use crate::backend::pool::want::{Pooled, Profile, WorkerId};
+use crate::backend::pool::want::{Pooled, Profile, Want, WorkerId};
 
 impl<T: Pooled> State<T> {
     /// Opens connections for those in line who lack one, as far as there is room.
@@ -60,6 +60,15 @@ impl<T: Pooled> State<T> {
         self.next_worker = worker + 1;
         let worker = WorkerId(u16::try_from(worker).expect("it was the number of a worker"));
         self.begin_dial(self.last_profile, worker, now, fx).is_ok()
+    }
+
+    /// Opens one more connection, if there is room for a common one and none is being opened, because none was in the
+    /// state that `want` names and comes back to.
+    pub(super) fn dial_for_state(&mut self, want: &Want, fx: &mut Effects<T>) {
+        if self.dials == 0 && self.queue.waiting() == 0 && self.has_room_for(Entitlement::Shared) {
+            // Nobody waits for it: if it may not be, it need not be.
+            let _ = self.begin_dial(want.profile, want.worker, Instant::now(), fx);
+        }
     }
 
     /// As many connections are kept even when nobody asks.

@@ -5,11 +5,14 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 
 use crate::backend::pool::entry::Entry;
-use crate::backend::pool::want::{Pooled, Profile, WorkerId};
+use crate::backend::pool::want::{Pooled, Profile, Want, WorkerId};
 
 /// How many idle connections are looked at for one whose state and worker fit. Beyond it the most recently
 /// used one is taken: resetting it costs less than a longer walk through cold memory under the lock.
 const SCAN_MAX: usize = 16;
+
+/// The same for those who come back to a few states: to follow costs them a round trip.
+const SCAN_ROAMING_MAX: usize = 64;
 
 struct Rest<T> {
     /// Copied from the connection, so that the scan does not follow pointers.
@@ -53,19 +56,19 @@ impl<T: Pooled> Idle<T> {
         self.len += 1;
     }
 
-    /// Takes one of `profile`: in the wanted state if possible, then of the wanted worker, then the most
-    /// recently used.
-    pub(super) fn take(
-        &mut self,
-        profile: Profile,
-        state_key: u64,
-        worker: WorkerId,
-    ) -> Option<Box<Entry<T>>> {
-        let set = &mut self.sets[profile.index()];
-        let mut best = set.len().checked_sub(1)?;
+    /// Takes one of the wanted profile: in the wanted state if possible, then of the wanted worker, then the most
+    /// recently used; or the least recently used, whose state is missed least, for a session that comes back to the
+    /// state that it has left.
+    pub(super) fn take(&mut self, want: &Want) -> Option<Box<Entry<T>>> {
+        let set = &mut self.sets[want.profile.index()];
+        let last = set.len().checked_sub(1)?;
+        let mut best = if want.roams { 0 } else { last };
+        let reach = if want.roams { SCAN_ROAMING_MAX } else { SCAN_MAX };
         let mut best_score = 0;
-        for (index, rest) in set.iter().enumerate().rev().take(SCAN_MAX) {
-            let score = 2 * u8::from(rest.state_key == state_key) + u8::from(rest.home == worker);
+        for (index, rest) in set.iter().enumerate().rev().take(reach) {
+            let here =
+                u8::from(rest.home == want.worker && (!want.roams || rest.state_key == want.state_key));
+            let score = 2 * u8::from(rest.state_key == want.state_key) + here;
             if score > best_score {
                 best = index;
                 best_score = score;

@@ -129,12 +129,15 @@ impl<T: Pooled> State<T> {
         let entry = self.take_alive(want, fx)?;
         self.users.take(want.user);
         self.totals.leases += 1;
+        if want.roams && entry.conn.state_key() != want.state_key {
+            self.dial_for_state(want, fx);
+        }
         Some(entry)
     }
 
     /// The best idle connection that the server has not closed meanwhile.
     pub(super) fn take_alive(&mut self, want: &Want, fx: &mut Effects<T>) -> Option<Box<Entry<T>>> {
-        while let Some(mut entry) = self.idle.take(want.profile, want.state_key, want.worker) {
+        while let Some(mut entry) = self.idle.take(want) {
             if entry.conn.is_alive() {
                 return Some(entry);
             }

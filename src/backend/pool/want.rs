@@ -76,6 +76,9 @@ pub struct Want {
     pub profile: Profile,
     /// Hash of the session state the statement needs; a connection already in it needs no reset.
     pub state_key: u64,
+    /// The state is one of a few to which the session's statements go in turn: a connection that has to follow costs
+    /// each of them, so where there is room, one more is opened.
+    pub roams: bool,
     /// Whose limits count.
     pub user: UserSlot,
     /// When waiting ends.

@@ -210,6 +210,7 @@ impl Accounts {
             worker,
             profile: Profile::PLAIN,
             state_key: 0,
+            roams: false,
             user: user.slot,
             deadline: Instant::now() + user.pool.queue_timeout(),
         };

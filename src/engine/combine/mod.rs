@@ -73,7 +73,7 @@ impl Session {
             && sending.header.length <= COMMAND_BYTES_MAX
             && self.lease.is_none()
             && self.pins.is_empty()
-            && self.place.is_none()
+            && self.place.as_ref().is_none_or(|place| place.sends_as_it_is())
             && self.state.status.has(StatusFlags::AUTOCOMMIT)
     }
 
@@ -84,7 +84,8 @@ impl Session {
         station: &Station,
         context: &mut StatementContext<'_>,
     ) -> Result<Way, EngineError> {
-        if let Some(train) = station.find(&self.line())
+        let line = self.line();
+        if let Some(train) = station.find(&line)
             && let Some(ticket) = self.board(&train, sending)
         {
             drop(train);
@@ -94,12 +95,12 @@ impl Session {
     }
 
     /// What others must have in common with this session to share its connection.
-    pub(crate) fn line(&self) -> Line {
+    pub(crate) fn line(&mut self) -> Line {
         Line {
-            pool: Arc::as_ptr(&self.user.pool) as usize,
+            image: self.wanted_image().key(),
+            pool: Arc::as_ptr(self.pool()) as usize,
             user: self.user.slot,
             profile: self.profile(),
-            image: self.state.image.key(),
         }
     }
 

@@ -15,7 +15,8 @@ impl Session {
     pub(crate) fn want(&mut self, deadline: Instant) -> Want {
         let state_key = self.wanted_image().key() as u64;
         let (worker, profile, user) = (self.worker.id, self.profile(), self.user.slot);
-        Want { worker, profile, state_key, user, deadline }
+        let roams = self.place.is_some();
+        Want { worker, profile, state_key, roams, user, deadline }
     }
 
     /// A connection for each slot, looking like this session there. First all that are idle are tried for;

@@ -67,6 +67,11 @@ impl Place {
         made
     }
 
+    /// Whether the next statement goes as the client sent it, and nothing before it.
+    pub(crate) const fn sends_as_it_is(&self) -> bool {
+        self.begin.is_none() && self.instead.is_none()
+    }
+
     /// The slot that is used now.
     pub(crate) const fn slot(&self) -> SlotId {
         self.slot

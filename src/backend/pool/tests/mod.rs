@@ -1,5 +1,6 @@
 //! The pool against a server made of counters, with time that the tests own.
 
+mod choice;
 mod fairness;
 mod quota;
 mod stories;
@@ -193,6 +194,7 @@ pub(super) fn want() -> Want {
         worker: WorkerId(0),
         profile: Profile::PLAIN,
         state_key: 0,
+        roams: false,
         user: UserSlot(0),
         deadline: Instant::now() + Duration::from_secs(10),
     }

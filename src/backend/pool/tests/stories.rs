@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance, sleep};
 
 use super::{
-    Mood, Server, check_invariants, of_profile, of_user, of_worker, options, pool_of, queue, quota,
-    run_ready, want,
+    Mood, Server, check_invariants, of_profile, of_user, options, pool_of, queue, quota, run_ready, want,
 };
 use crate::backend::pool::{
     CloseReason, FailureKind, Pool, PoolError, Profile, Upkeep, UserLimits, UserSlot, Want, WorkerId,
@@ -29,28 +28,6 @@ async fn a_connection_is_opened_for_the_first_and_reused_by_the_second() {
     assert!(!second.is_fresh());
     assert_eq!((second.waited(), server.connects()), (Duration::ZERO, 1));
     assert_eq!(pool.snapshot().totals.leases, 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_idle_one_in_the_wanted_state_comes_first_then_of_the_worker_then_the_last_used() {
-    let server = Server::new(0);
-    let pool = pool_of(&server, 4);
-    let mut leases = Vec::new();
-    for (worker, state_key) in [(0, 7), (1, 8), (0, 9), (0, 10)] {
-        let mut lease = pool.lease(&of_worker(worker)).await.unwrap();
-        lease.state_key = state_key;
-        leases.push(lease);
-    }
-    leases.into_iter().for_each(drop);
-    let check = |worker, state_key, expected| {
-        let lease = pool.try_lease(&Want { state_key, ..of_worker(worker) }).unwrap();
-        assert_eq!(lease.state_key, expected, "worker {worker}, state {state_key}");
-        lease
-    };
-    let state = check(1, 7, 7);
-    let worker = check(1, 99, 8);
-    let last = check(1, 99, 10);
-    drop((state, worker, last));
 }
 
 #[tokio::test(start_paused = true)]

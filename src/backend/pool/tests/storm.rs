@@ -60,6 +60,7 @@ impl Storm {
             worker: WorkerId(rng.random_range(0..2)),
             profile: Profile::ALL[profile],
             state_key: rng.random_range(0..3),
+            roams: rng.random_ratio(1, 2),
             user: UserSlot(rng.random_range(0..4)),
             deadline: Instant::now() + Duration::from_millis(rng.random_range(0..2000)),
         }
