@@ -65,14 +65,18 @@ struct Options {
     /// The process id of that proxy
     #[arg(long, requires = "target")]
     pid: Option<u32>,
-    /// The table lies in four slots of a logical database, and each statement goes to the slot of its key
+    /// The table lies in four slots of a logical database, each statement goes to the slot of its key, and a proxy
+    /// without rules takes the relay's place: what routing costs beside it
     #[arg(long, conflicts_with_all = ["config", "target"])]
     sharded: bool,
     /// Results are kept, and a proxy that forwards takes the relay's place: what an answer from memory costs beside it
     #[arg(long, conflicts_with_all = ["config", "target", "sharded"])]
     kept: bool,
+    /// Another `dazzle` binary in the relay's place: what a change costs
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["config", "target", "sharded", "kept"])]
+    against: Option<PathBuf>,
     /// Measures the relay against a second relay: how far from 1.00 is this machine's noise
-    #[arg(long, conflicts_with_all = ["proxy", "config", "target", "kept"])]
+    #[arg(long, conflicts_with_all = ["proxy", "config", "target", "kept", "against"])]
     self_check: bool,
     /// Lets the scheduler place all processes; otherwise load and server are kept apart from the others
     #[arg(long)]
@@ -105,9 +109,10 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> io::Result<()> {
     let mut server = Role::start(&["server"])?;
     let server_address = server.address()?;
-    let relay = match options.kept {
-        true => Middle::dazzle(&program(options), None, server_address)?,
-        false => Middle::relay(server_address)?,
+    let relay = match &options.against {
+        Some(other) => Middle::dazzle(other, None, server_address)?,
+        None if options.kept || options.sharded => Middle::dazzle(&program(options), None, server_address)?,
+        None => Middle::relay(server_address)?,
     };
     let keys = if options.kept { KEPT_KEYS } else { KEYS };
     let middles = Middles { relay, proxy: proxy(options, server_address)?, server, keys };
