@@ -124,6 +124,7 @@ impl Session {
             return Err(unroutable("an execution for many rows of parameters"));
         }
         if self.place.is_some()
+            && !self.executes_by_recipe(id, &facts, header)
             && Box::pin(self.route_execution(id, &facts, header, context)).await? == Routed::Done
         {
             return Ok(());

@@ -13,6 +13,7 @@ use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::outcome::Outcome;
 use crate::engine::session::Session;
+use crate::engine::sharded::IMAGES_MAX;
 use crate::engine::typing::open_parameters;
 use crate::engine::values::asks_about_session;
 use crate::error::SqlError;
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) facts: Arc<Facts>,
     /// The session's image at the PREPARE: it decides what the text means.
     pub(crate) image: Arc<SessionImage>,
+    /// The same in the databases of slots to which it went lately.
+    images: Vec<Arc<SessionImage>>,
     pub(crate) parameters: u16,
     /// Columns of its result, as the client knows them.
     pub(crate) columns: u16,
@@ -52,6 +55,19 @@ impl Prepared {
     /// Whether something waits for it on the bound connection.
     const fn keeps(&self) -> bool {
         self.cursor || self.long_data
+    }
+
+    /// Its image in another schema.
+    pub(crate) fn image_in(&mut self, schema: &[u8]) -> Arc<SessionImage> {
+        if let Some(known) = self.images.iter().find(|image| image.schema() == Some(schema)) {
+            return Arc::clone(known);
+        }
+        if self.images.len() >= IMAGES_MAX {
+            self.images.clear();
+        }
+        let image = Arc::new(self.image.with_schema(Some(schema)));
+        self.images.push(Arc::clone(&image));
+        image
     }
 
     /// What the server has prepared for it.
@@ -228,6 +244,7 @@ impl Session {
             key,
             facts,
             image,
+            images: Vec::new(),
             parameters: reply.parameters,
             columns: reply.columns,
             database: self.logical_name().map(Into::into),

@@ -89,6 +89,18 @@ impl Buffer {
         self.advance(bytes.len());
     }
 
+    /// Appends all `pieces`.
+    pub fn push_all(&mut self, pieces: &[&[u8]]) {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let mut rest = self.spare(self.len() + length);
+        for piece in pieces {
+            let (room, after) = rest.split_at_mut(piece.len());
+            room.copy_from_slice(piece);
+            rest = after;
+        }
+        self.advance(length);
+    }
+
     /// Gives an empty buffer's block back to the pool.
     pub fn release(&mut self) {
         if self.is_empty() {

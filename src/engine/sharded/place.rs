@@ -1,6 +1,6 @@
 //! Where a session in a logical database is: the slot that its next statement goes to.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::backend::{BackendError, ServerPool, SessionImage};
 use crate::engine::error::EngineError;
@@ -9,6 +9,7 @@ use crate::engine::session::Session;
 use crate::engine::sharded::database::{LogicalDatabase, ShardPool};
 use crate::engine::sharded::renaming::Renaming;
 use crate::engine::sharded::route::unroutable;
+use crate::engine::snapshot::Snapshot;
 use crate::engine::statement::Sending;
 use crate::engine::values::asks_about_session;
 use crate::sharding::{ShardId, SlotId};
@@ -20,6 +21,8 @@ use crate::wire::{HEADER_BYTES, StatusFlags, frame};
 pub(crate) struct Place {
     pub(crate) database: Arc<LogicalDatabase>,
     pub(crate) shards: Arc<[ShardPool]>,
+    /// The configuration that was seen to hold these. Weak, so that the address is nobody else's meanwhile.
+    seen: Weak<Snapshot>,
     slot: SlotId,
     /// The session's image with a slot's database in the place of the logical one, for those slots that
     /// were used since the image changed last.
@@ -31,14 +34,19 @@ pub(crate) struct Place {
     pub(crate) instead: Option<Vec<u8>>,
 }
 
-/// Images kept of one session.
-const IMAGES_MAX: usize = 32;
+/// Images kept of one session, and of one prepared statement.
+pub(crate) const IMAGES_MAX: usize = 32;
 
 impl Place {
-    pub(crate) fn new(database: Arc<LogicalDatabase>, shards: Arc<[ShardPool]>) -> Self {
+    pub(crate) fn new(
+        database: Arc<LogicalDatabase>,
+        shards: Arc<[ShardPool]>,
+        seen: Weak<Snapshot>,
+    ) -> Self {
         Self {
             database,
             shards,
+            seen,
             slot: SlotId(0),
             images: Vec::new(),
             images_of: 0,
@@ -85,7 +93,7 @@ impl Session {
         let found = schema.and_then(|name| snapshot.database(name)).cloned();
         let place = found.and_then(|database| {
             let shards = self.user.shards(database.rules.name())?;
-            Some(Box::new(Place::new(Arc::clone(&database), Arc::clone(shards))))
+            Some(Box::new(Place::new(Arc::clone(&database), Arc::clone(shards), Arc::downgrade(&snapshot))))
         });
         self.place = place;
         self.place.is_some()
@@ -103,11 +111,17 @@ impl Session {
     pub(crate) fn renew_place(&mut self) {
         let Some(place) = &mut self.place else { return };
         place.instead = None;
-        let name = place.database.rules.name();
         let snapshot = self.engine.snapshot();
-        let same = snapshot.database(name.as_bytes()).is_some_and(|now| Arc::ptr_eq(now, &place.database));
+        if place.seen.as_ptr() == Arc::as_ptr(&snapshot) {
+            return;
+        }
+        let name = place.database.rules.name();
+        if snapshot.database(name.as_bytes()).is_some_and(|now| Arc::ptr_eq(now, &place.database)) {
+            place.seen = Arc::downgrade(&snapshot);
+            return;
+        }
         let (begun, name) = (place.begin.is_some(), name.to_owned());
-        if same || begun || self.is_bound() {
+        if begun || self.is_bound() {
             return;
         }
         if let Some(user) = snapshot.user(&self.user.name) {
@@ -133,7 +147,7 @@ impl Session {
         let Some(renaming) = self.renaming() else { return };
         let Some(statement) = self.statement(id) else { return };
         if statement.image.schema() != Some(&*renaming.physical) {
-            statement.image = Arc::new(statement.image.with_schema(Some(&renaming.physical)));
+            statement.image = statement.image_in(&renaming.physical);
             statement.key.image = meaning(&statement.facts, &statement.image);
         }
     }

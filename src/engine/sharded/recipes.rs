@@ -11,8 +11,8 @@ use crate::engine::sharded::parameters::Parameters;
 use crate::engine::statement::WHOLE_MAX;
 use crate::sharding::{Recipe, Request, SlotId, Source, recipe};
 use crate::sql::tree::Span;
-use crate::sql::{Effects, Kind, LexMode, Spelling};
-use crate::wire::Header;
+use crate::sql::{Effects, Kind, LexMode, Spelling, Statement};
+use crate::wire::{Capabilities, HEADER_BYTES, Header};
 
 /// Spellings kept of one digest: spellings, other blanks and comments.
 const SPELLINGS_MAX: usize = 4;
@@ -111,19 +111,35 @@ impl Session {
     /// Sends a COM_QUERY the short way: its slot is known from its key alone, and the session may go there
     /// without leaving a connection. False: it is to be routed.
     pub(crate) fn goes_by_recipe(&mut self, facts: &Facts, header: Header) -> bool {
-        let statement = &facts.statement;
-        let plain = matches!(
-            statement.kind,
-            Kind::Select | Kind::Insert | Kind::Update | Kind::Delete | Kind::Replace
-        ) && !statement.effects.contains(Effects::MULTIPLE)
-            && header.length <= WHOLE_MAX;
-        if !plain {
+        if !may_have_recipe(facts, header) {
             return false;
         }
         self.renew_place();
-        let text = self.query_text(header);
-        let Some(slot) = self.slot_by_recipe(facts, text, None) else { return false };
-        self.is_free_for(slot)
+        let slot = self.slot_by_recipe(facts, self.query_text(header), None);
+        slot.is_some_and(|slot| self.is_free_for(slot))
+    }
+
+    /// The same for a COM_STMT_EXECUTE of the statement with the client's `id`.
+    pub(crate) fn executes_by_recipe(&mut self, id: u32, facts: &Facts, header: Header) -> bool {
+        if !may_have_recipe(facts, header) {
+            return false;
+        }
+        self.renew_place();
+        let slot = self.slot_of_execution(id, facts, header);
+        let free = slot.is_some_and(|slot| self.is_free_for(slot));
+        if free {
+            self.place_statement(id);
+        }
+        free
+    }
+
+    fn slot_of_execution(&self, id: u32, facts: &Facts, header: Header) -> Option<SlotId> {
+        let statement = self.statements.as_ref()?.known.get(&id).filter(|statement| !statement.long_data)?;
+        let payload = self.client.stream.input.filled().get(HEADER_BYTES..HEADER_BYTES + header.length)?;
+        let attributes = self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
+        let types = statement.types.as_deref();
+        let parameters = Parameters::read(payload, statement.parameters, types, attributes).ok()?;
+        self.slot_by_recipe(facts, &statement.key.text, Some(&parameters))
     }
 
     /// The slot that the recipe of a statement says, learnt if it is not known. None: it has to be planned.
@@ -160,4 +176,11 @@ impl Session {
         let utf8 = charset.starts_with(b"utf8");
         Request { text, mode, utf8, schema: Some(database.rules.name()), parameters }
     }
+}
+
+/// Whether a statement is of a kind that goes to its slot as it is, all of it known.
+fn may_have_recipe(facts: &Facts, header: Header) -> bool {
+    let Statement { kind, effects, .. } = &facts.statement;
+    let placed = matches!(kind, Kind::Select | Kind::Insert | Kind::Update | Kind::Delete | Kind::Replace);
+    placed && !effects.contains(Effects::MULTIPLE) && header.length <= WHOLE_MAX
 }

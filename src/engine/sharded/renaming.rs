@@ -20,29 +20,35 @@ pub struct Renaming {
 impl Renaming {
     /// Appends a column definition, shorter than a packet at most, as the client sees it.
     pub(crate) fn put_column(&self, payload: &[u8], sequence: u8, out: &mut Buffer) {
-        let mut put = |pieces: &[&[u8]]| {
-            let length = pieces.iter().map(|piece| piece.len()).sum();
-            out.push(&Header { length, sequence }.encode());
-            pieces.iter().for_each(|piece| out.push(piece));
-        };
-        if memchr::memmem::find(payload, TABLES_IN).is_some() {
-            return put(&[self.column(payload).as_deref().unwrap_or(payload)]);
-        }
+        let head = |length| Header { length, sequence }.encode();
         let mut reader = Reader::new(payload);
         let before = reader.lenenc_bytes().map(|_| payload.len() - reader.rest().len());
         match (before, reader.lenenc_bytes(), u8::try_from(self.logical.len())) {
             (Ok(before), Ok(schema), Ok(length)) if *schema == *self.physical && length < LENGTH_MAX => {
-                put(&[&payload[..before], &[length], &self.logical, reader.rest()]);
+                let rest = reader.rest();
+                let header = head(before + 1 + self.logical.len() + rest.len());
+                out.push_all(&[&header, &payload[..before], &[length], &self.logical, rest]);
             }
-            _ => put(&[payload]),
+            _ => {
+                let renamed = self.column(payload);
+                let payload = renamed.as_deref().unwrap_or(payload);
+                out.push_all(&[&head(payload.len()), payload]);
+            }
         }
     }
 
     /// A column definition as the client sees it; `None` if it stays as it is.
     pub(crate) fn column(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        let own = |schema: &[u8]| *schema == *self.physical;
+        let mut reader = Reader::new(payload);
+        let plain = reader.lenenc_bytes().is_ok() && reader.lenenc_bytes().is_ok_and(own);
+        if !plain && memchr::memmem::find(payload, TABLES_IN).is_none() {
+            return None;
+        }
         let mut column = ColumnDefinition::parse(payload).ok()?;
-        let shown = column.name.strip_prefix(TABLES_IN).is_some_and(|database| *database == *self.physical);
-        if *column.schema != *self.physical && !shown {
+        // A column of a table may be called so, too.
+        let shown = !plain && column.name.strip_prefix(TABLES_IN).is_some_and(own);
+        if !plain && !shown {
             return None;
         }
         if shown {
@@ -52,7 +58,7 @@ impl Renaming {
                 column.org_name.clone_from(&column.name);
             }
         }
-        if *column.schema == *self.physical {
+        if plain {
             column.schema = self.logical.to_vec();
         }
         let mut renamed = Vec::with_capacity(payload.len());
@@ -117,6 +123,23 @@ mod tests {
             assert_eq!(&out.filled()[HEADER_BYTES..], expected, "{schema}.{name}");
             assert_eq!(out.filled()[..HEADER_BYTES], [expected.len() as u8, 0, 0, 7]);
         }
+    }
+
+    #[test]
+    fn a_column_of_a_table_keeps_its_name_whatever_that_is() {
+        let renaming = Renaming { physical: (*b"shop_1").into(), logical: (*b"shop").into() };
+        let renamed = |schema: &[u8]| {
+            let payload = [
+                b"\x03def",
+                schema,
+                b"\x01t\x01t\x10Tables_in_shop_1\x01c\x0c\x3f\0\x14\0\0\0\x08\x03\0\0\0\0",
+            ];
+            ColumnDefinition::parse(&renaming.column(&payload.concat()).unwrap()).unwrap()
+        };
+        let own = renamed(b"\x06shop_1");
+        assert_eq!((&*own.schema, &*own.name), (&b"shop"[..], &b"Tables_in_shop_1"[..]));
+        let shown = renamed(b"\x00");
+        assert_eq!((&*shown.schema, &*shown.name), (&b""[..], &b"Tables_in_shop"[..]));
     }
 
     #[test]
