@@ -1,5 +1,7 @@
 //! Reads of several sessions on one server connection: nobody can tell them from reads that went alone.
 
+use std::fs;
+
 use dazzle::lab::Server;
 use tokio::task::JoinSet;
 
@@ -35,6 +37,19 @@ async fn crowded(server: &Server, schema: &str) -> Proxy {
     proxy.connect().await.quit().await;
     proxy
 }
+
+/// Keys below 100 are in the first slot, those from 100 on in the second.
+const LINE: &str = "
+api: dazzle/v1
+name: it_line
+revision: 1
+keys: {id: bigint}
+placements:
+  by_id: {range: id, ranges: {0: {below: 100}, 1: {}}, slots: {main: 0-1}, database: 'it_line_{slot}'}
+tables:
+  t: {placement: by_id}
+tests: [{table: t, slots: all}]
+";
 
 /// A table of the digits.
 const DIGITS: &str = "(SELECT 0 AS d UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5 \
@@ -82,6 +97,51 @@ both! {
                     let reply = conn.execute_with(typed, 0, &[parameter], step == 0).await;
                     let row = &reply.packets[reply.packets.len() - 2];
                     assert_eq!(row[2..], [&value, &b"\x06name 7"[..]].concat(), "session {n}");
+                }
+                conn.quit().await;
+            });
+        }
+        while let Some(done) = clients.join_next().await {
+            done.unwrap();
+        }
+        assert!(proxy.metric("dazzle_combined_total", "") > 0.0, "nothing was combined");
+        assert_eq!(proxy.metric("dazzle_pins_total", ""), 0.0);
+    }
+
+    async fn sessions_share_a_connection_at_the_same_slot_and_at_no_other(server) {
+        for slot in 0..2 {
+            let schema = format!("it_line_{slot}");
+            server.create_schema(&schema).await.unwrap();
+            let table = "CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(20))".to_owned();
+            let rows = format!(
+                "INSERT INTO t SELECT n.d + 10 * m.d + 100 * {slot}, CONCAT('slot ', {slot}, ' ', n.d + 10 * m.d)
+                 FROM {DIGITS} n, {DIGITS} m"
+            );
+            server.execute(&[format!("USE {schema}"), table, rows]).await.unwrap();
+        }
+        let rules = server.dir().parent().unwrap().join("line.yaml");
+        fs::write(&rules, LINE).unwrap();
+        let proxy = Setup::new(server)
+            .pool("size_max: 4, queue_timeout: 60s, combine_from: 1")
+            .top(&format!("process: {{workers: 1}}\nsharding: {{rules: [{}]}}", rules.display()))
+            .start()
+            .await;
+        let mut conns = sessions(&proxy, "it_line", 40).await;
+        warm_up(&mut conns[0], "SELECT name FROM t WHERE id = 1").await;
+        let mut clients = JoinSet::new();
+        for (n, mut conn) in conns.into_iter().enumerate() {
+            clients.spawn(async move {
+                let prepared = conn.prepare("SELECT id, name FROM t WHERE id = ?").await.unwrap();
+                for step in 0..60 {
+                    let id = (n * 37 + step * 61) % 200;
+                    let name = format!("slot {} {}", id / 100, id % 100);
+                    let reply = conn.query(&format!("SELECT name FROM t WHERE id = {id}")).await;
+                    assert_eq!(reply.value(), name);
+                    let told = reply.packets.concat();
+                    assert!(!told.windows(8).any(|name| name == b"it_line_"), "a slot's name is nobody's business");
+                    let reply = conn.execute_with(prepared, 0, &[Parameter::int(id as i64)], step % 3 == 0).await;
+                    let row = &reply.packets[reply.packets.len() - 2];
+                    assert!(row.ends_with(name.as_bytes()), "{id}: {row:?}");
                 }
                 conn.quit().await;
             });
