@@ -122,6 +122,9 @@ pub struct ServerTls {
     pub certificate: Option<PathBuf>,
     /// PEM key of that chain.
     pub key: Option<PathBuf>,
+    /// Fingerprint of what these files held when the configuration was read: a certificate that was renewed under its old
+    /// path is another setting, and connections are made anew.
+    pub content: u128,
 }
 
 /// What is verified of a server's certificate.

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::config::{Admin, Cluster, Config, Listener, Logging, Process, User};
 
-/// Paths of the settings that differ between two configurations; no values, so no secrets.
-///
-/// A certificate or key may have new content while its path, and so the configuration, stays the same:
-/// load TLS material again on every reload, whatever stands here.
+/// Paths of the settings that differ between two configurations; no values, so no secrets. A certificate or key that has
+/// new content under its old path differs, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// In effect for the next statement, login or connection, whichever the setting is about.

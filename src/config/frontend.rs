@@ -75,6 +75,8 @@ pub struct ClientTls {
     pub client_ca: Option<PathBuf>,
     /// A client certificate is demanded.
     pub client_certificate_required: bool,
+    /// Fingerprint of what these files held when the configuration was read.
+    pub content: u128,
 }
 
 /// One client identity.

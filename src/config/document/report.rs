@@ -87,6 +87,17 @@ impl Report {
         }
     }
 
+    /// What these files held when they were read, as one number.
+    pub(crate) fn content<const N: usize>(&self, paths: [&Option<PathBuf>; N]) -> u128 {
+        let files = self.files.borrow();
+        let held = |path: &Option<PathBuf>| files.get(path.as_ref()?).copied().flatten();
+        if paths.iter().all(|path| path.is_none()) {
+            return 0;
+        }
+        let held: Vec<u8> = paths.iter().flat_map(|path| held(path).unwrap_or(0).to_le_bytes()).collect();
+        xxh3_128(&held)
+    }
+
     /// Everything collected.
     pub(crate) fn into_parts(self) -> (Vec<Problem>, Vec<Setting>, BTreeMap<PathBuf, Fingerprint>) {
         (self.problems.into_inner(), self.settings.into_inner(), self.files.into_inner())

@@ -128,13 +128,15 @@ fn backoff(section: &Section<'_>) -> Backoff {
 }
 
 fn tls(section: &Section<'_>) -> ServerTls {
-    let tls = ServerTls {
+    let mut tls = ServerTls {
         mode: section.setting("mode", &kind::TLS_MODE, TlsMode::default()),
         verify: section.setting("verify", &kind::TLS_VERIFY, TlsVerify::default()),
         ca: section.pem("ca", &kind::PATH, "CERTIFICATE"),
         certificate: section.pem("certificate", &kind::PATH, "CERTIFICATE"),
         key: section.pem("key", &kind::PATH, "PRIVATE KEY"),
+        content: 0,
     };
+    tls.content = section.report().content([&tls.ca, &tls.certificate, &tls.key]);
     section.finish();
     frontend::check_pair(section);
     match (tls.verify, tls.mode) {

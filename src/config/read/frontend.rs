@@ -119,13 +119,15 @@ fn check_identity(section: &Section<'_>, user: &User, surroundings: &Surrounding
 pub(super) fn tls(section: &Section<'_>, listeners: &[(Section<'_>, Listener)]) -> ClientTls {
     let certificate = section.pem("certificate", &kind::PATH, "CERTIFICATE");
     let directory = section.setting("directory", &kind::PATH, PathBuf::from("dazzle-tls"));
-    let tls = ClientTls {
+    let mut tls = ClientTls {
         directory: certificate.is_none().then(|| section.report().resolve(&directory)),
         key: section.pem("key", &kind::PATH, "PRIVATE KEY"),
         client_ca: section.pem("client_ca", &kind::PATH, "CERTIFICATE"),
         client_certificate_required: section.setting("client_certificate_required", &kind::SWITCH, false),
         certificate,
+        content: 0,
     };
+    tls.content = section.report().content([&tls.certificate, &tls.key, &tls.client_ca]);
     section.finish();
     check_pair(section);
     if section.gives("certificate") && section.gives("directory") {
