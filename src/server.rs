@@ -1,14 +1,14 @@
 //! Builds everything from the configuration, runs it, reloads it, drains it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -20,7 +20,7 @@ use crate::config::{Config, ConfigError, ConfigFile, Poll};
 use crate::engine::accounts::Accounts;
 use crate::engine::{Disagreements, Engine, FactsCache, KnownAnswers, PinWatch, Shutdown, Station, Worker};
 use crate::frontend::tls::Material;
-use crate::frontend::{BoundListener, ClientCounts, Frontend, Security, bind};
+use crate::frontend::{ClientCounts, Frontend, Listeners, OpenListener, Security};
 use crate::protection::Observed;
 use crate::sharding::{self, Date, RuleSet};
 use crate::telemetry::log::LogHandle;
@@ -54,6 +54,15 @@ enum StartError {
 /// Runs the proxy until it is told to stop. Errors of the configuration go to stderr.
 #[must_use]
 pub fn serve(mut file: ConfigFile) -> ExitCode {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime at start");
+    // Before anything else: until they are, a SIGHUP is the end of the process.
+    let signals = match runtime.block_on(async { Signals::new() }) {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("dazzle could not start: signals cannot be handled: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let config = match file.load() {
         Ok(config) => config,
         Err(error) => {
@@ -69,7 +78,7 @@ pub fn serve(mut file: ConfigFile) -> ExitCode {
         }
     };
     match Server::start(config, rules, file) {
-        Ok(server) => server.run(),
+        Ok(server) => server.run(&runtime, signals),
         Err(error) => {
             eprintln!("dazzle could not start: {error}");
             ExitCode::FAILURE
@@ -82,6 +91,7 @@ struct Server {
     engine: Arc<Engine>,
     security: Arc<ArcSwap<Security>>,
     counts: Arc<ClientCounts>,
+    listeners: Listeners,
     readiness: Arc<Readiness>,
     file: ConfigFile,
     /// When the rules were read.
@@ -95,7 +105,7 @@ struct Server {
 /// A worker's thread and what it will run.
 struct WorkerThread {
     frontend: Frontend,
-    listeners: Vec<(BoundListener, Arc<crate::config::Listener>)>,
+    listeners: watch::Receiver<Vec<Arc<OpenListener>>>,
 }
 
 impl Server {
@@ -109,18 +119,13 @@ impl Server {
         let engine = Engine::new(config, rules, telemetry)?;
         let counts = Arc::new(ClientCounts::default());
         let snapshot = engine.snapshot();
-        let mut workers: Vec<WorkerThread> = (0..count)
+        let listeners = Listeners::open(&snapshot.config.listeners, count)?;
+        let workers = (0..count)
             .map(|n| WorkerThread {
                 frontend: frontend(n, &engine, &security, &counts),
-                listeners: Vec::new(),
+                listeners: listeners.follow(),
             })
             .collect();
-        for settings in &snapshot.config.listeners {
-            let settings = Arc::new(settings.clone());
-            for (worker, listener) in workers.iter_mut().zip(bind(&settings, count)?) {
-                worker.listeners.push((listener, Arc::clone(&settings)));
-            }
-        }
         let admin = match snapshot.config.admin.http {
             Some(address) => Some(bind_admin(address).map_err(|error| StartError::Admin(address, error))?),
             None => None,
@@ -130,10 +135,10 @@ impl Server {
         let controls = Controls::of(&engine);
         let readiness = Arc::new(Readiness::new(Box::new(Vec::new)));
         let day = today();
-        Ok(Self { engine, security, counts, readiness, file, day, log, workers, admin, controls })
+        Ok(Self { engine, security, counts, listeners, readiness, file, day, log, workers, admin, controls })
     }
 
-    fn run(mut self) -> ExitCode {
+    fn run(mut self, runtime: &Runtime, signals: Signals) -> ExitCode {
         let workers = std::mem::take(&mut self.workers);
         let threads: Vec<_> = workers
             .into_iter()
@@ -145,8 +150,7 @@ impl Server {
                     .expect("a thread at start")
             })
             .collect();
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime at start");
-        let clean = runtime.block_on(self.control());
+        let clean = runtime.block_on(self.control(signals));
         for thread in threads {
             if thread.join().is_err() {
                 error!("a worker ended in a panic");
@@ -156,7 +160,7 @@ impl Server {
     }
 
     /// The control plane: signals, reload, the operators' port. Returns whether the end was clean.
-    async fn control(mut self) -> bool {
+    async fn control(mut self, mut signals: Signals) -> bool {
         let (stop_admin, stop) = watch::channel(false);
         drop(spawn("pins.watch", PinWatch::new(Arc::clone(&self.engine)).run()));
         if let Some(listener) = self.admin.take().and_then(|listener| TcpListener::from_std(listener).ok()) {
@@ -178,13 +182,6 @@ impl Server {
         self.readiness.set(Lifecycle::Serving);
         systemd::ready("serving");
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
-        let mut signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => {
-                error!(%error, "signals cannot be handled");
-                return false;
-            }
-        };
         let mut watch = interval(WATCH_INTERVAL);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut patrol = interval(PATROL_INTERVAL);
@@ -245,8 +242,10 @@ impl Server {
         let security =
             build_security(&config, &self.file, Some(cache)).map_err(|error| vec![error.to_string()])?;
         let level = config.logging.level.clone();
+        let listeners = self.listeners.prepare(&config.listeners).map_err(|error| vec![error.to_string()])?;
         self.engine.reload(config, rules).map_err(|error| vec![error.to_string()])?;
         self.security.store(Arc::new(security));
+        self.listeners.change(listeners);
         if let Err(error) = self.log.reload(&level) {
             warn!(%error, "log level");
         }
@@ -335,13 +334,17 @@ fn frontend(
     }
 }
 
+/// Where TLS material is kept that is made.
+pub(crate) fn tls_folder(file: &ConfigFile) -> PathBuf {
+    file.path().parent().unwrap_or(Path::new(".")).join("dazzle-tls")
+}
+
 fn build_security(
     config: &Config,
     file: &ConfigFile,
     cache: Option<Arc<Sha2Cache>>,
 ) -> Result<Security, crate::wire::tls::TlsError> {
-    let folder = file.path().parent().unwrap_or(Path::new(".")).join("dazzle-tls");
-    let material = Material::load_or_create(&config.tls, &folder)?;
+    let material = Material::load_or_create(&config.tls, &tls_folder(file))?;
     Ok(Security {
         tls: material.server,
         rsa: material.rsa,
@@ -356,9 +359,7 @@ fn run_worker(worker: WorkerThread) {
     runtime.block_on(async move {
         let WorkerThread { frontend, listeners } = worker;
         let mut shutdown = frontend.engine.shutdown();
-        for (listener, settings) in listeners {
-            drop(spawn("listener", frontend.clone().listen(listener, settings)));
-        }
+        drop(spawn("listeners", frontend.clone().listen(listeners)));
         let counts = Arc::clone(&frontend.counts);
         drop(spawn("upkeep", keep_up(Arc::clone(&frontend.engine), frontend.worker.id)));
         drop(frontend);
@@ -418,7 +419,7 @@ fn bind_admin(address: std::net::SocketAddr) -> io::Result<std::net::TcpListener
 
 /// The rules that the configuration names; a line for each mistake. Their files are watched from now on, the
 /// wrong ones too.
-fn load_rules(config: &Config, file: &mut ConfigFile) -> Result<RuleSet, Vec<String>> {
+pub(crate) fn load_rules(config: &Config, file: &mut ConfigFile) -> Result<RuleSet, Vec<String>> {
     let loading = sharding::load(config, today());
     file.watch(loading.files);
     loading.rules.map_err(|errors| errors.iter().flat_map(ConfigError::lines).collect())

@@ -1,11 +1,13 @@
 //! From an accepted socket to a session that runs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use socket2::TcpKeepalive;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
@@ -17,6 +19,7 @@ use crate::error::{ProxyError, SqlError};
 use crate::frontend::candidate::{self, Identified};
 use crate::frontend::limits::{ClientCounts, Counted};
 use crate::frontend::listener::BoundListener;
+use crate::frontend::listeners::OpenListener;
 use crate::frontend::login::{Claim, Greeted, Hello, LoginError, Security, greet, send_error, tls_required};
 use crate::frontend::serve;
 use crate::telemetry::{ClientRefusal, LoginOutcome, RateLimit, SessionGuard, spawn};
@@ -28,6 +31,14 @@ use crate::wire::{Capabilities, OkPacket, PacketStream, Socket, Transport};
 /// How long the first clients wait for their greeting while the server's version is not known: drivers
 /// switch features on it for the life of the connection.
 const LEARN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A client whose machine vanished without a word is noticed after two minutes of silence, and what it held (a transaction, a
+/// pinned connection) is free again. No TCP_USER_TIMEOUT beside it: Linux counts a full window as well, and a client that
+/// takes its time over a result is not gone.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(6);
 
 /// What the listeners of one worker share.
 #[derive(Clone, Debug)]
@@ -52,44 +63,62 @@ impl Drop for Accepted {
 }
 
 impl Frontend {
-    /// Accepts clients until the engine shuts down.
-    pub async fn listen(self, listener: BoundListener, settings: Arc<Listener>) {
+    /// Accepts clients on every listener that opens, until the engine shuts down.
+    pub async fn listen(self, mut open: watch::Receiver<Vec<Arc<OpenListener>>>) {
+        loop {
+            for listener in open.borrow_and_update().iter() {
+                if let Some(socket) = listener.take(usize::from(self.worker.id.0)) {
+                    drop(spawn("listener", self.clone().accept(socket, Arc::clone(listener))));
+                }
+            }
+            if open.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Accepts clients until a reload closes the listener or the engine shuts down.
+    async fn accept(self, socket: BoundListener, open: Arc<OpenListener>) {
         let mut shutdown = self.engine.shutdown();
         let accept = async {
-            match listener {
+            match socket {
                 BoundListener::Tcp(listener) => match TcpListener::from_std(listener) {
-                    Ok(listener) => self.accept_tcp(&listener, &settings).await,
+                    Ok(listener) => self.accept_tcp(&listener, &open).await,
                     Err(error) => warn!(%error, "listener failed"),
                 },
                 BoundListener::Unix(listener) => match UnixListener::from_std(listener) {
-                    Ok(listener) => self.accept_unix(&listener, &settings).await,
+                    Ok(listener) => self.accept_unix(&listener, &open).await,
                     Err(error) => warn!(%error, "listener failed"),
                 },
             }
         };
         tokio::select! {
             () = accept => {}
+            () = open.closed() => {}
             _ = shutdown.wait_for(|how| *how != Shutdown::Not) => {}
         }
     }
 
-    async fn accept_tcp(&self, listener: &TcpListener, settings: &Arc<Listener>) {
+    async fn accept_tcp(&self, listener: &TcpListener, open: &OpenListener) {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     // Replies are whole when they are written: waiting for more would only delay them.
                     let _ = stream.set_nodelay(true);
-                    self.admit(Transport::Tcp(stream), Some(peer), settings);
+                    let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE);
+                    // An IPv4 client of an IPv6 socket is an IPv4 client: networks and messages say it so.
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    self.admit(Transport::Tcp(stream), Some(peer), open);
                 }
                 Err(error) => self.accept_failed(&error).await,
             }
         }
     }
 
-    async fn accept_unix(&self, listener: &UnixListener, settings: &Arc<Listener>) {
+    async fn accept_unix(&self, listener: &UnixListener, open: &OpenListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => self.admit(Transport::Unix(stream), None, settings),
+                Ok((stream, _)) => self.admit(Transport::Unix(stream), None, open),
                 Err(error) => self.accept_failed(&error).await,
             }
         }
@@ -105,11 +134,11 @@ impl Frontend {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 
-    fn admit(&self, transport: Transport, peer: Option<std::net::SocketAddr>, settings: &Arc<Listener>) {
+    fn admit(&self, transport: Transport, peer: Option<SocketAddr>, open: &OpenListener) {
         self.worker.metrics.clients_accepted.increment();
         let connection = Connection {
             frontend: self.clone(),
-            settings: Arc::clone(settings),
+            settings: open.settings(),
             peer: peer.map(|peer| peer.ip()),
         };
         let guard = self.engine.telemetry.sessions().open(peer);
@@ -223,7 +252,7 @@ impl Connection {
                 Ok(Progress::Done { header, len }) => {
                     stream.input.consume(len);
                     if let ProxyHeader::Tcp { source, .. } = header {
-                        self.peer = Some(source.ip());
+                        self.peer = Some(source.ip().to_canonical());
                     }
                     return true;
                 }

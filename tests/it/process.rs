@@ -4,7 +4,21 @@ use dazzle::config::{ServerTls, TlsMode};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use crate::support::{Login, Setup, Tls, eventually, proxy};
+use crate::support::{At, Login, Setup, Tls, eventually, free_port, proxy};
+
+/// A port of this machine.
+fn local(port: u16) -> At {
+    At::Tcp(format!("127.0.0.1:{port}"))
+}
+
+/// The timer that the kernel runs for a connection between two local ports, as /proc/net/tcp has it.
+fn timer(from: u16, to: u16) -> Option<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ends = [format!(":{from:04X}"), format!(":{to:04X}")];
+    let line = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut found = line.filter(|fields| fields[1].ends_with(&ends[0]) && fields[2].ends_with(&ends[1]));
+    found.next().map(|fields| fields[5].split(':').next().unwrap().to_owned())
+}
 
 both! {
     async fn ready_in_a_moment(server) {
@@ -39,17 +53,6 @@ both! {
         assert!(proxy.ended().await.success());
     }
 
-    async fn a_second_signal_ends_at_once(server) {
-        let proxy = Setup::new(server).top("process: {drain_timeout: 600s}").start().await;
-        let mut busy = proxy.connect().await;
-        busy.ok("BEGIN").await;
-        busy.ok("SELECT 1").await;
-        proxy.signal(Signal::TERM);
-        eventually("the drain", async || proxy.log().contains("draining")).await;
-        proxy.signal(Signal::TERM);
-        assert!(!proxy.ended().await.success());
-    }
-
     async fn a_new_configuration_takes_effect_and_a_bad_one_does_not(server) {
         let proxy = Setup::new(server).start().await;
         let mut before = proxy.connect().await;
@@ -72,6 +75,65 @@ both! {
         eventually("the refusal", async || proxy.log().contains("configuration refused")).await;
         assert_eq!(before.value("SELECT 'served'").await, "served");
         assert!(changed.try_connect().await.is_ok());
+    }
+
+    async fn a_hangup_while_it_starts_is_a_reload(server) {
+        let proxy = Setup::new(server).spawn();
+        // It makes its keys, and is not ready for long.
+        eventually("its beginning", async || proxy.dir().join("dazzle-tls").exists()).await;
+        proxy.signal(Signal::HUP);
+        proxy.ready().await;
+        eventually("the reload", async || proxy.log().contains("configuration reloaded")).await;
+        assert_eq!(proxy.connect().await.value("SELECT 1").await, "1");
+    }
+
+    async fn listeners_come_change_and_go_while_it_runs(server) {
+        let proxy = Setup::new(server).start().await;
+        let mut old = proxy.connect().await;
+        let refusal = async |login: Login| login.try_connect().await.err().map(|error| error.code());
+        proxy.reconfigure(|setup| setup.listener("tls: required"));
+        proxy.signal(Signal::HUP);
+        eventually("TLS is required", async || refusal(proxy.login()).await == Some(3159)).await;
+        assert_eq!(refusal(proxy.login().tls()).await, None);
+        let port = free_port();
+        let socket = proxy.dir().join("e.sock");
+        proxy.reconfigure(|setup| {
+            setup
+                .listeners(&format!("address: '127.0.0.1:{port}'"))
+                .listeners(&format!("address: {}", socket.display()))
+        });
+        proxy.signal(Signal::HUP);
+        let new = Login::new(local(port));
+        eventually("a new listener", async || new.try_connect().await.is_ok()).await;
+        let (mut through_new, mut through_socket) =
+            (new.connect().await, Login::new(At::Unix(socket.clone())).connect().await);
+        // An address that somebody has is a mistake of the file.
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        proxy.reconfigure(|setup| setup.listeners(&format!("address: '{}'", taken.local_addr().unwrap())));
+        proxy.signal(Signal::HUP);
+        eventually("the refusal", async || proxy.log().contains("configuration refused")).await;
+        assert!(proxy.log().contains("Address already in use"), "{}", proxy.log());
+        assert_eq!(refusal(new.clone()).await, None);
+        proxy.reconfigure(|mut setup| {
+            setup.listeners.clear();
+            setup
+        });
+        proxy.signal(Signal::HUP);
+        eventually("its end", async || std::net::TcpStream::connect(("127.0.0.1", port)).is_err()).await;
+        assert!(!socket.exists());
+        for conn in [&mut old, &mut through_new, &mut through_socket] {
+            assert_eq!(conn.value("SELECT 'served'").await, "served");
+        }
+        assert_eq!(refusal(proxy.login().tls()).await, None);
+    }
+
+    async fn a_client_whose_machine_vanished_is_noticed(server) {
+        let proxy = proxy(server).await;
+        let At::Tcp(address) = proxy.at() else { unreachable!("it listens on TCP") };
+        let client = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let (own, port) = (client.local_addr().unwrap().port(), client.peer_addr().unwrap().port());
+        // 02: the keepalive timer.
+        eventually("a timer", async || timer(port, own).as_deref() == Some("02")).await;
     }
 
     async fn a_pool_that_a_reload_brings_is_looked_after_at_once(server) {
@@ -119,6 +181,19 @@ both! {
             // Elsewhere it is taken for what it is: no login.
             assert!(Login { preamble, ..untrusted.login() }.try_connect().await.is_err());
         }
+        // An IPv4 balancer before a socket for both.
+        let port = free_port();
+        let both = Setup::new(server)
+            .listeners(&format!("address: '[::]:{port}', proxy_protocol: [127.0.0.0/8]"))
+            .start()
+            .await;
+        let preamble = b"PROXY TCP6 ::ffff:192.0.2.7 ::1 4000 3306\r\n".to_vec();
+        let login = Login { preamble, ..Login::new(local(port)) };
+        let mut conn = login.connect().await;
+        assert_eq!(conn.value("SELECT 1").await, "1");
+        let error = format!("{:?}", login.user("it", "wrong").try_connect().await.err());
+        assert!(error.contains("'192.0.2.7'"), "{error}");
+        drop(both);
         let silent = Login { preamble: b"GET / HTTP/1.1\r\n\r\n".to_vec(), ..trusted.login() };
         assert!(silent.try_connect().await.is_err());
         assert!(untrusted.login().try_connect().await.is_ok());

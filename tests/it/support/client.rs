@@ -39,6 +39,17 @@ pub(crate) enum Tls {
     With(ServerTls),
 }
 
+/// The plugin that a client begins with, before it knows the account's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guess {
+    Native,
+    Sha2,
+    /// It waits to be asked for the password.
+    Clear,
+    /// It knows no plugins: `mysql_native_password` is all it has.
+    NoPlugins,
+}
+
 /// How to log in.
 #[derive(Clone, Debug)]
 pub(crate) struct Login {
@@ -49,6 +60,8 @@ pub(crate) struct Login {
     pub(crate) capabilities: Capabilities,
     pub(crate) tls: Tls,
     pub(crate) collation: u8,
+    /// How it begins to prove itself; `None`: as the greeting asks.
+    pub(crate) guess: Option<Guess>,
     /// Sent before anything else: a PROXY protocol header, say.
     pub(crate) preamble: Vec<u8>,
 }
@@ -79,6 +92,7 @@ impl Login {
             capabilities: MODERN,
             tls: Tls::No,
             collation: 45,
+            guess: None,
             preamble: Vec::new(),
         }
     }
@@ -231,8 +245,15 @@ impl Conn {
         let secure = self.stream.socket().is_secure();
         let mut auth = ClientAuth::new(login.password.clone().into(), secure)
             .encrypted(matches!(self.stream.socket(), Socket::Tls(_)));
-        let (plugin, auth_response) =
-            auth.first_response(&self.greeting.plugin, &self.greeting.scramble).unwrap();
+        let first = match login.guess {
+            None => &*self.greeting.plugin,
+            Some(Guess::Sha2) => "caching_sha2_password",
+            Some(Guess::Native | Guess::Clear | Guess::NoPlugins) => "mysql_native_password",
+        };
+        let (mut plugin, mut auth_response) = auth.first_response(first, &self.greeting.scramble).unwrap();
+        if login.guess == Some(Guess::Clear) {
+            (plugin, auth_response) = ("mysql_clear_password", Vec::new());
+        }
         let mut attributes = ConnectAttributes::new();
         attributes.push(b"program_name", b"it");
         let response = HandshakeResponse {
@@ -242,7 +263,7 @@ impl Conn {
             user: login.user.clone(),
             auth_response,
             database: login.schema.clone(),
-            plugin: Some(plugin.to_owned()),
+            plugin: (login.guess != Some(Guess::NoPlugins)).then(|| plugin.to_owned()),
             attributes,
             zstd_level: 3,
         };

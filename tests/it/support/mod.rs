@@ -14,10 +14,10 @@ use dazzle::lab::{Account, Flavor, Lab, LabOptions, Server};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
-pub(crate) use client::{At, Conn, Login, Tls};
+pub(crate) use client::{At, Conn, Guess, Login, Tls};
 pub(crate) use duet::duet;
 pub(crate) use pair::{assert_same, compare, compare_with};
-pub(crate) use proxy::{Proxy, Setup, proxy};
+pub(crate) use proxy::{Proxy, Setup, free_port, proxy};
 pub(crate) use reply::{Part, Reply};
 pub(crate) use script::{Parameter, execution};
 
@@ -62,6 +62,7 @@ pub(crate) async fn run(flavor: Flavor, story: impl AsyncFn(&'static Server)) {
     }
     let server = server(flavor).await;
     timeout(STORY_MAX, story(server)).await.expect("the story comes to its end");
+    proxy::shared_proxies_have_not_panicked();
 }
 
 /// The server that stories share; none of them stops, freezes or reconfigures it.

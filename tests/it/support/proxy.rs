@@ -33,12 +33,16 @@ pub(crate) struct Setup {
     pub(crate) clusters: String,
     /// Keys of the TCP listener, in one line each.
     pub(crate) listener: Vec<String>,
+    /// More listeners, in YAML, in one line each.
+    pub(crate) listeners: Vec<String>,
     /// Keys of the usual user, in one line.
     pub(crate) user: String,
     /// More users: `name: {…}`.
     pub(crate) users: Vec<String>,
     /// Top-level keys.
     pub(crate) top: Vec<String>,
+    /// A program, with its arguments, that becomes the proxy after it has changed something of the process.
+    pub(crate) under: Vec<String>,
 }
 
 impl Setup {
@@ -51,9 +55,11 @@ impl Setup {
             cluster: Vec::new(),
             clusters: String::new(),
             listener: Vec::new(),
+            listeners: Vec::new(),
             user: format!("password: {PASSWORD}"),
             users: Vec::new(),
             top: Vec::new(),
+            under: Vec::new(),
         }
     }
 
@@ -72,6 +78,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn listeners(mut self, line: &str) -> Self {
+        self.listeners.push(line.to_owned());
+        self
+    }
+
     pub(crate) fn user(mut self, keys: &str) -> Self {
         self.user = format!("{}, {keys}", self.user);
         self
@@ -87,12 +98,18 @@ impl Setup {
         self
     }
 
+    pub(crate) fn under(mut self, program: &[&str]) -> Self {
+        self.under = program.iter().map(|&part| part.to_owned()).collect();
+        self
+    }
+
     fn yaml(&self, port: u16, http: u16, dir: &Path) -> String {
         let indented =
             |lines: &[String]| lines.iter().map(|line| format!("    {line}\n")).collect::<String>();
+        let listeners: String = self.listeners.iter().map(|line| format!("  - {{{line}}}\n")).collect();
         let users: String = self.users.iter().map(|line| format!("  {line}\n")).collect();
         format!(
-            "listeners:\n  - address: 127.0.0.1:{port}\n{}  - address: {}/d.sock\n\
+            "listeners:\n  - address: 127.0.0.1:{port}\n{}  - address: {}/d.sock\n{listeners}\
              clusters:\n  main:\n    primary: {}\n{}    pool: {{{}}}\n{}users:\n  {USER}: {{{}}}\n{users}\
              admin: {{http: \"127.0.0.1:{http}\"}}\n{}\n",
             indented(&self.listener),
@@ -121,14 +138,20 @@ impl Setup {
         let (port, http) = (free_port(), free_port());
         let setup = self.clone();
         fs::write(dir.join("dazzle.yaml"), self.yaml(port, http, &dir)).unwrap();
-        let child = spawn(&dir);
+        let child = spawn(&dir, &setup.under);
         Proxy { setup: Mutex::new(setup), port, http, dir, child: Mutex::new(child) }
     }
 }
 
+static PROXIES: [OnceCell<Proxy>; 2] = [const { OnceCell::const_new() }; 2];
+
+/// The shared proxies are never dropped: each story looks at them when it is over.
+pub(crate) fn shared_proxies_have_not_panicked() {
+    PROXIES.iter().filter_map(OnceCell::get).for_each(Proxy::has_not_panicked);
+}
+
 /// The proxy of `server` that stories share.
 pub(crate) async fn proxy(server: &'static Server) -> &'static Proxy {
-    static PROXIES: [OnceCell<Proxy>; 2] = [const { OnceCell::const_new() }; 2];
     let cell = &PROXIES[usize::from(server.flavor() == Flavor::MySql)];
     cell.get_or_init(async || {
         let setup = Setup::new(server).top("limits: {packet_bytes_max: 256MiB}");
@@ -163,8 +186,9 @@ impl Proxy {
 
     /// Starts it again in the same folder, after its end.
     pub(crate) fn start_again(&self) -> Self {
-        let setup = Mutex::new(self.setup.lock().unwrap().clone());
-        let child = Mutex::new(spawn(&self.dir));
+        let setup = self.setup.lock().unwrap().clone();
+        let child = Mutex::new(spawn(&self.dir, &setup.under));
+        let setup = Mutex::new(setup);
         Self { setup, port: self.port, http: self.http, dir: self.dir.clone(), child }
     }
 
@@ -194,9 +218,21 @@ impl Proxy {
         self.dir.join("dazzle.yaml")
     }
 
+    /// Its folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    /// Nothing in it has panicked, whatever became of the session it was about.
+    pub(crate) fn has_not_panicked(&self) {
+        let log = self.log();
+        let panic = log.lines().find(|line| line.contains("panic place=") || line.contains("panicked"));
+        assert!(panic.is_none(), "{panic:?}");
     }
 
     /// Its process id.
@@ -270,8 +306,17 @@ impl Proxy {
 
     /// Resident memory in KiB.
     pub(crate) fn rss_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most of it that there ever was.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 }
@@ -283,22 +328,26 @@ impl Drop for Proxy {
         let _ = child.wait();
         if std::thread::panicking() {
             eprintln!("log of the proxy:\n{}", self.log());
+        } else {
+            self.has_not_panicked();
         }
     }
 }
 
 /// Starts the process. It dies with the thread that starts it, so one thread that lives as long as this process
 /// starts them all.
-fn spawn(dir: &Path) -> Child {
-    type Order = (PathBuf, SyncSender<Child>);
+fn spawn(dir: &Path, under: &[String]) -> Child {
+    type Order = (PathBuf, Vec<String>, SyncSender<Child>);
     static STARTER: OnceLock<SyncSender<Order>> = OnceLock::new();
     let starter = STARTER.get_or_init(|| {
         let (orders, received) = sync_channel::<Order>(16);
         std::thread::spawn(move || {
-            for (dir, answer) in received {
+            for (dir, under, answer) in received {
                 let log = fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
                 let child = Command::new("setpriv")
-                    .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_dazzle"), "serve", "-c"])
+                    .args(["--pdeathsig", "KILL"])
+                    .args(under)
+                    .args([env!("CARGO_BIN_EXE_dazzle"), "serve", "-c"])
                     .arg(dir.join("dazzle.yaml"))
                     .stdin(Stdio::null())
                     .stdout(log.try_clone().unwrap())
@@ -311,12 +360,12 @@ fn spawn(dir: &Path) -> Child {
         orders
     });
     let (answer, child) = sync_channel(1);
-    starter.send((dir.to_owned(), answer)).unwrap();
+    starter.send((dir.to_owned(), under.to_owned(), answer)).unwrap();
     child.recv().unwrap()
 }
 
 /// A port that nobody listens on, outside the range that the system picks from for outgoing connections.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = 12_000 + (std::process::id() % 180) as u16 * 100;
     loop {
