@@ -7,13 +7,16 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::{Table, presets};
 
-use crate::config::{Cluster, Config, ConfigFile, Listener, ListenerAddress, Setting, User};
+use crate::backend::tls::client_config;
+use crate::config::{Cluster, Config, ConfigFile, Listener, ListenerAddress, Setting, TlsMode, User};
+use crate::frontend::tls::Material;
+use crate::server;
 
 /// Check a configuration without serving.
 ///
-/// Reads the file and everything it names (passwords, certificates), prints what was understood, and
-/// ends with 0. If anything is wrong, prints every mistake as `file:line:column: setting: what is wrong`
-/// on standard error, and ends with 1. Connects to nothing.
+/// Reads the file and everything it names (passwords, certificates, sharding rules), prints what was
+/// understood, and ends with 0. If anything is wrong, prints every mistake as `file:line:column: setting:
+/// what is wrong` on standard error, and ends with 1. Makes nothing and connects to nothing.
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// The configuration file
@@ -28,15 +31,42 @@ pub(super) struct Check {
 /// Checks and tells.
 pub(super) fn run(arguments: &Check) -> ExitCode {
     let mut file = ConfigFile::new(&arguments.config);
-    match file.load() {
-        Ok(_) if arguments.settings => print(&settings(file.settings())),
-        Ok(config) => print(&format!("{} is valid\n\n{}", file.path().display(), summary(&config))),
+    let config = match file.load() {
+        Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::FAILURE;
         }
+    };
+    let mistakes = beyond_the_file(&config, &mut file);
+    if !mistakes.is_empty() {
+        eprintln!("{}", mistakes.join("\n"));
+        return ExitCode::FAILURE;
+    }
+    if arguments.settings {
+        print(&settings(file.settings()));
+    } else {
+        print(&format!("{} is valid\n\n{}", file.path().display(), summary(&config)));
     }
     ExitCode::SUCCESS
+}
+
+/// What would keep `dazzle serve` from starting although the file itself is right: sharding rules, certificates and
+/// keys that are no such thing or do not belong together.
+fn beyond_the_file(config: &Config, file: &mut ConfigFile) -> Vec<String> {
+    let mut mistakes = server::load_rules(config, file).err().unwrap_or_default();
+    let path = file.path().display();
+    if let Err(error) = Material::check(&config.tls, &server::tls_folder(file)) {
+        mistakes.push(format!("{path}: tls: {error}"));
+    }
+    for (name, cluster) in &config.clusters {
+        if cluster.tls.mode != TlsMode::Disabled
+            && let Err(error) = client_config(&cluster.tls)
+        {
+            mistakes.push(format!("{path}: clusters.{name}.tls: {error}"));
+        }
+    }
+    mistakes
 }
 
 /// Writes to standard output; whoever reads it may close it early, as `head` does.

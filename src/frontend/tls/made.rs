@@ -47,16 +47,11 @@ impl Directory {
     }
 
     /// The server's certificate chain and key.
-    pub(super) fn certificate(
-        &self,
-    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
-        let (cert_path, key_path) = (self.path.join("server-cert.pem"), self.path.join("server-key.pem"));
-        match (self.has(&cert_path)?, self.has(&key_path)?) {
-            (true, _) => return Ok((tls::certificates(&cert_path)?, tls::private_key(&key_path)?)),
-            (false, true) => {
-                return Err(TlsError::content(&key_path, "stands without server-cert.pem"));
-            }
-            (false, false) => {}
+    pub(super) fn certificate(&self) -> Result<ChainAndKey, TlsError> {
+        if self.lock.is_some()
+            && let Some(kept) = kept_certificate(&self.path)?
+        {
+            return Ok(kept);
         }
         let made = Certificate::make().map_err(|error| TlsError::Making(error.to_string()))?;
         self.keep(&[
@@ -70,11 +65,10 @@ impl Directory {
 
     /// The RSA pair for passwords without TLS.
     pub(super) fn rsa(&self) -> Result<RsaKeys, TlsError> {
-        let path = self.path.join("private_key.pem");
-        if self.has(&path)? {
-            let text = std::fs::read_to_string(&path).map_err(|error| TlsError::file(&path, error))?;
-            return RsaKeys::from_pkcs8_pem(&text)
-                .map_err(|error| TlsError::content(&path, error.to_string()));
+        if self.lock.is_some()
+            && let Some(kept) = kept_rsa(&self.path)?
+        {
+            return Ok(kept);
         }
         let making = |error: KeyError| TlsError::Making(error.to_string());
         let keys = RsaKeys::generate().map_err(making)?;
@@ -85,13 +79,6 @@ impl Directory {
         ])?;
         info!(path = %self.path.display(), "rsa key pair made");
         Ok(keys)
-    }
-
-    fn has(&self, path: &Path) -> Result<bool, TlsError> {
-        if self.lock.is_none() {
-            return Ok(false);
-        }
-        path.try_exists().map_err(|error| TlsError::file(path, error))
     }
 
     /// Writes files that belong together: first all under temporary names, then the names.
@@ -120,6 +107,39 @@ impl Directory {
         warn!(%error, "tls material is kept in memory only");
         Ok(())
     }
+}
+
+/// A certificate chain and the key of its first certificate.
+pub(super) type ChainAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn exists(path: &Path) -> Result<bool, TlsError> {
+    path.try_exists().map_err(|error| TlsError::file(path, error))
+}
+
+/// The certificate in the directory at `path`, if there is one.
+pub(super) fn kept_certificate(path: &Path) -> Result<Option<ChainAndKey>, TlsError> {
+    let (certificate, key) = (path.join("server-cert.pem"), path.join("server-key.pem"));
+    match (exists(&certificate)?, exists(&key)?) {
+        (true, _) => Ok(Some((tls::certificates(&certificate)?, tls::private_key(&key)?))),
+        (false, true) => Err(TlsError::content(&key, "stands without server-cert.pem")),
+        (false, false) => Ok(None),
+    }
+}
+
+/// The RSA pair in the directory at `path`, if there is one.
+pub(super) fn kept_rsa(path: &Path) -> Result<Option<RsaKeys>, TlsError> {
+    let path = path.join("private_key.pem");
+    if !exists(&path)? {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| TlsError::file(&path, error))?;
+    RsaKeys::from_pkcs8_pem(&text).map(Some).map_err(|error| TlsError::content(&path, error.to_string()))
+}
+
+/// A certificate that is kept nowhere.
+pub(super) fn throwaway_certificate() -> Result<ChainAndKey, TlsError> {
+    let made = Certificate::make().map_err(|error| TlsError::Making(error.to_string()))?;
+    Ok((vec![made.der], PrivatePkcs8KeyDer::from(made.key.serialize_der()).into()))
 }
 
 fn open_locked(path: &Path) -> io::Result<File> {

@@ -28,6 +28,24 @@ pub struct Material {
 }
 
 impl Material {
+    /// Whether what `settings` names, and what has been made before, can be used. Makes nothing.
+    ///
+    /// # Errors
+    /// A file that cannot be read or used.
+    pub fn check(settings: &ClientTls, default_directory: &Path) -> Result<(), TlsError> {
+        let directory = settings.directory.as_deref().unwrap_or(default_directory);
+        let (chain, key) = match (&settings.certificate, &settings.key) {
+            (Some(certificate), Some(key)) => (tls::certificates(certificate)?, tls::private_key(key)?),
+            (None, None) => match made::kept_certificate(directory)? {
+                Some(kept) => kept,
+                None => made::throwaway_certificate()?,
+            },
+            _ => return Err(TlsError::Settings("a certificate and its key belong together")),
+        };
+        made::kept_rsa(directory)?;
+        server_config(settings, chain, key).map(drop)
+    }
+
     /// Reads what `settings` names. What they do not name is taken from their directory, or from
     /// `default_directory`, and made there the first time.
     ///
