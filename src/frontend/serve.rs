@@ -310,8 +310,8 @@ async fn change_user(session: &mut Session, body: &[u8], context: &mut Context) 
 async fn answer(session: &mut Session, error: &EngineError) -> Result<(), ()> {
     report(error);
     if !error.session_survives() {
-        if let Some(ClientError::Stream(StreamError::Sequence { .. } | StreamError::TooLarge(_))) =
-            error.of_client()
+        if let Some(ClientError::Stream(broken)) = error.of_client()
+            && broken.is_told()
         {
             // Not with a server connection in hand.
             Box::pin(session.end()).await;
@@ -377,7 +377,7 @@ async fn say_goodbye(session: &mut Session, error: &ClientError) {
             let _ = session.client.send_error(&told).await;
             let _ = session.client.stream.shutdown().await;
         }
-        ClientError::Stream(StreamError::Sequence { .. }) => {
+        ClientError::Stream(broken) if broken.is_told() => {
             session.client.stream.sequence = 1;
             session.end().await;
             session.client.farewell(&told).await;

@@ -5,13 +5,16 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
-use crate::error::SqlError;
+use crate::error::{ProxyError, SqlError};
 use crate::wire::buffer::Buffer;
-use crate::wire::compression::{Algorithm, Compressed};
+use crate::wire::compression::{Algorithm, Compressed, CompressionError};
 use crate::wire::packet::{HEADER_BYTES, Header, PAYLOAD_MAX, frame};
 use crate::wire::socket::{Socket, Transport};
+
+/// Bytes dropped at once.
+const DRAIN_LEN: usize = 4 << 10;
 
 /// Why a packet could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,16 @@ pub enum StreamError {
 }
 
 impl StreamError {
+    /// Whether the peer is there and has only broken the protocol: it can be told.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        match self {
+            Self::Sequence { .. } | Self::TooLarge(_) => true,
+            Self::Io(error) => CompressionError::of(error).is_some(),
+            Self::Closed => false,
+        }
+    }
+
     /// What the client is told whose packets failed so, in MySQL's own words.
     #[must_use]
     pub fn sql_error(&self) -> SqlError {
@@ -44,9 +57,8 @@ impl StreamError {
             Self::TooLarge(_) => {
                 SqlError::new(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
             }
-            Self::Closed | Self::Io(_) => {
-                SqlError::new(1158, "08S01", "Got an error reading communication packets")
-            }
+            Self::Io(error) => CompressionError::of(error).map_or_else(unreadable, ProxyError::sql_error),
+            Self::Closed => unreadable(),
         }
     }
 }
@@ -228,16 +240,16 @@ impl PacketStream {
         self.write_all(&bytes).await
     }
 
-    /// Reads and drops everything until the peer closes. Cancel-safe.
+    /// Reads and drops everything until the peer closes, below compression: what comes need not be frames. Nothing can be
+    /// read afterwards. Cancel-safe.
     pub async fn drain(&mut self) {
-        loop {
-            self.input.consume(self.input.len());
-            self.exact = false;
-            match self.fill(1).await {
-                Ok(n) if n > 0 => {}
-                _ => return,
-            }
+        self.input = Buffer::default();
+        let mut socket = &mut self.socket;
+        while let Socket::Compressed(inner) = socket {
+            socket = inner.get_mut();
         }
+        let mut dropped = vec![0; DRAIN_LEN];
+        while socket.read(&mut dropped).await.is_ok_and(|n| n > 0) {}
     }
 
     /// Says goodbye below the protocol: TLS close_notify, FIN.
@@ -254,6 +266,10 @@ impl PacketStream {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         self.poll_fill(&mut cx, HEADER_BYTES).is_pending()
     }
+}
+
+fn unreadable() -> SqlError {
+    SqlError::new(1158, "08S01", "Got an error reading communication packets")
 }
 
 /// Whether this is how a peer that is simply gone looks.

@@ -33,6 +33,7 @@ pub(crate) struct Raw {
     /// Sequence id of the next packet in either direction.
     pub(crate) sequence: u8,
     pub(crate) capabilities: Capabilities,
+    pub(crate) zstd_level: u8,
 }
 
 /// Capabilities of every client here.
@@ -51,7 +52,7 @@ impl Raw {
     pub(crate) async fn dial(address: SocketAddr) -> Option<Self> {
         let stream = TcpStream::connect(address).await.ok()?;
         stream.set_nodelay(true).unwrap();
-        Some(Self { stream, sequence: 0, capabilities: BASE })
+        Some(Self { stream, sequence: 0, capabilities: BASE, zstd_level: 3 })
     }
 
     pub(crate) async fn connect(address: SocketAddr) -> Self {
@@ -120,7 +121,7 @@ impl Raw {
             database: None,
             plugin: Some(plugin.to_owned()),
             attributes,
-            zstd_level: 3,
+            zstd_level: self.zstd_level,
         };
         let mut payload = Vec::new();
         response.encode(&mut payload);

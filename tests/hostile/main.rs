@@ -7,6 +7,7 @@ mod before_login;
 mod breaker;
 mod client;
 mod commands;
+mod compressed;
 mod crowds;
 mod decoders;
 mod flow;
