@@ -26,6 +26,10 @@ pub(super) struct Demo {
     #[arg(long, value_name = "COUNT", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     clients: u32,
 
+    /// How many of a hundred clients are idle: they only ask once, when the others have finished
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    idle: u32,
+
     /// Server connections at most
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=400))]
     pool: u32,
@@ -47,6 +51,7 @@ pub(super) fn run(arguments: &Demo) -> ExitCode {
         check: arguments.check,
         seconds: arguments.seconds,
         clients: arguments.clients,
+        idle_percent: arguments.idle,
         pool: arguments.pool,
         flavor: arguments.server.map(|server| match server {
             Server::Mariadb => Flavor::MariaDb,

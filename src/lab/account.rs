@@ -42,6 +42,8 @@ pub struct Account<'a> {
     pub plugin: AuthPlugin,
     /// TLS.
     pub require: Require,
+    /// Connections at once that the server allows; 0: any number.
+    pub connections_max: u32,
 }
 
 /// What applications need, and nothing that passes by `read_only` or `max_connections`.
@@ -57,7 +59,7 @@ impl<'a> Account<'a> {
             Flavor::MariaDb => AuthPlugin::Native,
             Flavor::MySql => AuthPlugin::CachingSha2,
         };
-        Self { user, password, plugin, require: Require::None }
+        Self { user, password, plugin, require: Require::None, connections_max: 0 }
     }
 }
 
@@ -99,7 +101,8 @@ impl Server {
             Require::Ssl => "SSL",
             Require::X509 => "X509",
         };
-        write!(create, " REQUIRE {require}").expect("writing to a String cannot fail");
+        write!(create, " REQUIRE {require} WITH MAX_USER_CONNECTIONS {}", account.connections_max)
+            .expect("writing to a String cannot fail");
         statements.push(format!("DROP USER IF EXISTS {name}"));
         statements.push(create);
         statements.push(format!("GRANT {APPLICATION_PRIVILEGES} ON *.* TO {name}"));

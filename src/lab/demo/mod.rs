@@ -43,6 +43,8 @@ pub struct DemoOptions {
     pub seconds: u32,
     /// Client connections.
     pub clients: u32,
+    /// How many of a hundred clients say nothing while the others are busy; once at the end they do.
+    pub idle_percent: u32,
     /// Server connections at most.
     pub pool: u32,
     /// MariaDB or MySQL; `None`: what this machine has, MariaDB first.

@@ -164,6 +164,46 @@ fn client_program(flavor: Flavor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::demo::tally::Numbers;
+
+    fn options() -> DemoOptions {
+        DemoOptions { check: true, seconds: 1, clients: 10, idle_percent: 0, pool: 4, flavor: None }
+    }
+
+    fn good() -> Measured {
+        let numbers = Numbers { text: 5, prepared: 5, transactions: 1, ..Numbers::default() };
+        Measured {
+            numbers,
+            messages: Vec::new(),
+            server_connections_most: 4,
+            clients_most: 10,
+            busy: Duration::from_secs(1),
+            cpu: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_check_fails_for_each_thing_that_must_not_be() {
+        assert_eq!(complaints(&options(), &good()), [""; 0]);
+        let check = |change: &dyn Fn(&mut Measured), expected: &str| {
+            let mut measured = good();
+            change(&mut measured);
+            assert_eq!(complaints(&options(), &measured), [expected]);
+        };
+        check(
+            &|measured| measured.server_connections_most = 5,
+            "5 server connections are more than the limit of 4",
+        );
+        check(&|measured| measured.clients_most = 9, "only 9 clients of 10 got in");
+        check(&|measured| measured.numbers.transactions = 0, "nothing was done");
+        check(
+            &|measured| {
+                measured.numbers.errors = 2;
+                measured.messages.push(("login: no answer in time".to_owned(), 2));
+            },
+            "2 × login: no answer in time",
+        );
+    }
 
     #[test]
     fn times_have_two_digits_that_mean_something() {

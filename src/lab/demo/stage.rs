@@ -54,7 +54,10 @@ impl Stage {
         let dataset = Dataset::default();
         let step = screen.bar("data", u64::from(dataset.batch_count()), "loading");
         dataset.load(primary, SCHEMA, || step.advance()).await?;
-        primary.create_account(&Account::new(flavor, SERVER_USER, SERVER_PASSWORD)).await?;
+        // The server refuses one connection more: then the proxy has an error to show.
+        let account =
+            Account { connections_max: options.pool, ..Account::new(flavor, SERVER_USER, SERVER_PASSWORD) };
+        primary.create_account(&account).await?;
         lab.catch_up().await?;
         step.done(&format!(
             "{} users, {} shops, {} orders in `{SCHEMA}`",

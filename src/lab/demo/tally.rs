@@ -131,7 +131,7 @@ impl Tally {
 }
 
 /// A [`Tally`] at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Numbers {
     pub(super) text: u64,
     pub(super) prepared: u64,

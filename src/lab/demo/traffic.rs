@@ -103,7 +103,9 @@ async fn drive(
     // Dropped with this future, and the clients with it.
     let mut clients = JoinSet::new();
     for number in 0..options.clients {
-        clients.spawn(client(crowd.clone(), u64::from(number)));
+        // Spread evenly, so that every part of the crowd has its share of idle ones.
+        let idle = number * 37 % 100 < options.idle_percent;
+        clients.spawn(client(crowd.clone(), u64::from(number), idle));
     }
     drop(crowd);
     let step = screen.bar("clients", u64::from(options.clients), "logging in");
@@ -158,7 +160,7 @@ fn progress(tally: &Tally, census: &Census, options: &DemoOptions, began: Instan
 }
 
 /// The life of one client.
-async fn client(mut crowd: Crowd, number: u64) {
+async fn client(mut crowd: Crowd, number: u64, idle: bool) {
     let mut dice = SmallRng::seed_from_u64(SEED + number);
     let Some(mut customer) = enter(&crowd).await else {
         crowd.tally.unconnected();
@@ -169,6 +171,15 @@ async fn client(mut crowd: Crowd, number: u64) {
         Ok(until) => until.expect("waited for"),
         Err(_) => return,
     };
+    if idle {
+        sleep_until(until).await;
+        // All at once would be a rush for the few connections that the question is not about.
+        let _place = crowd.door.acquire().await.expect("the door is never closed");
+        if let Err(mishap) = customer.visit(&crowd.dataset, &mut dice, &crowd.tally).await {
+            crowd.tally.went_wrong(&mishap.to_string());
+        }
+        return leave(customer, &crowd.tally).await;
+    }
     loop {
         let pause = PAUSE_MAX.mul_f64(dice.random_range(0.0..1.0));
         sleep_until(until.min(Instant::now() + pause)).await;
@@ -182,10 +193,14 @@ async fn client(mut crowd: Crowd, number: u64) {
         let Some(again) = enter(&crowd).await else { return };
         customer = again;
     }
+    leave(customer, &crowd.tally).await;
+}
+
+async fn leave(customer: Customer, tally: &Tally) {
     match timeout(LEAVE_TIMEOUT, customer.leave()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => crowd.tally.went_wrong(&error.to_string()),
-        Err(_) => crowd.tally.went_wrong("no end to a goodbye"),
+        Ok(Err(error)) => tally.went_wrong(&error.to_string()),
+        Err(_) => tally.went_wrong("no end to a goodbye"),
     }
 }
 
