@@ -26,7 +26,7 @@ use clap::Parser;
 
 use crate::measure::{Effort, Idle, Line, Middles};
 use crate::process::Role;
-use crate::proxy::Middle;
+use crate::proxy::{Middle, Ready};
 use crate::scenario::Scenario;
 
 /// Orders that are asked for: so many that nothing can keep them,
@@ -149,7 +149,10 @@ fn run(options: &Options) -> io::Result<()> {
             idle.logged_in, idle.after_statement, options.clients
         );
     }
-    println!("{}", json(&lines, idle.as_ref()));
+    if let Some(Ready { first, next }) = middles.proxy.ready {
+        println!("ready after {first:.1?} at the first start, which makes keys, and {next:.1?} at the next");
+    }
+    println!("{}", json(&lines, idle.as_ref(), middles.proxy.ready));
     Ok(())
 }
 
@@ -189,7 +192,7 @@ fn show(line: &Line) {
 }
 
 /// The numbers that are compared between versions. An idle client is one that has worked.
-fn json(lines: &[Line], idle: Option<&Idle>) -> serde_json::Value {
+fn json(lines: &[Line], idle: Option<&Idle>, ready: Option<Ready>) -> serde_json::Value {
     let rounded = |number: f64| (number * 1000.0).round() / 1000.0;
     let ratios: serde_json::Map<_, _> =
         lines.iter().map(|line| (line.scenario.to_string(), rounded(line.ratio()).into())).collect();
@@ -199,6 +202,10 @@ fn json(lines: &[Line], idle: Option<&Idle>) -> serde_json::Value {
     }
     if let Some(main) = lines.iter().find(|line| line.scenario == Scenario::MAIN).or(lines.first()) {
         summary["cpu_us"] = rounded(main.proxy_us).into();
+    }
+    if let Some(ready) = ready {
+        summary["ready_ms"] = rounded(ready.next.as_secs_f64() * 1e3).into();
+        summary["first_ready_ms"] = rounded(ready.first.as_secs_f64() * 1e3).into();
     }
     summary
 }

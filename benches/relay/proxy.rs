@@ -54,12 +54,23 @@ tests: [{table: orders, slots: all}]
 "#;
 
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
-const READY_PAUSE: Duration = Duration::from_millis(20);
+const READY_PAUSE: Duration = Duration::from_millis(1);
+
+/// How long starts took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    /// In an empty folder: keys and a certificate are made.
+    pub(crate) first: Duration,
+    /// In the folder of an earlier start.
+    pub(crate) next: Duration,
+}
 
 /// A process between clients and the server, and where it listens.
 pub(crate) struct Middle {
     pub(crate) address: SocketAddr,
     pub(crate) pid: u32,
+    /// From the start of the process to a client that is logged in.
+    pub(crate) ready: Option<Ready>,
     role: Option<Role>,
     /// Removed at the end.
     folder: Option<PathBuf>,
@@ -69,12 +80,12 @@ impl Middle {
     /// The bare copy relay.
     pub(crate) fn relay(server: SocketAddr) -> io::Result<Self> {
         let mut role = Role::start(&["relay", &server.to_string()])?;
-        Ok(Self { address: role.address()?, pid: role.pid(), role: Some(role), folder: None })
+        Ok(Self { address: role.address()?, pid: role.pid(), ready: None, role: Some(role), folder: None })
     }
 
     /// A proxy that runs already and has `server` behind it by other means.
     pub(crate) fn running(address: SocketAddr, pid: u32) -> Self {
-        Self { address, pid, role: None, folder: None }
+        Self { address, pid, ready: None, role: None, folder: None }
     }
 
     /// `program serve --config …`; in the configuration `{listen}`, `{server}`, `{admin}`, `{user}` and
@@ -117,9 +128,17 @@ impl Middle {
         let file = folder.join("dazzle.yaml");
         fs::write(&file, text)?;
         let file = file.to_str().ok_or(io::Error::other("the target folder's path is not UTF-8"))?;
-        let role = Role::start_program(program, &["serve", "--config", file])?;
-        let mut proxy = Self { address, pid: role.pid(), role: Some(role), folder: Some(folder) };
-        proxy.wait_until_ready()?;
+        let start = || -> io::Result<(Self, Duration)> {
+            let began = Instant::now();
+            let role = Role::start_program(program, &["serve", "--config", file])?;
+            let mut proxy = Self { address, pid: role.pid(), ready: None, role: Some(role), folder: None };
+            proxy.wait_until_ready()?;
+            Ok((proxy, began.elapsed()))
+        };
+        // The proxy of the first start ends with its statement.
+        let first = start()?.1;
+        let (mut proxy, next) = start()?;
+        (proxy.ready, proxy.folder) = (Some(Ready { first, next }), Some(folder));
         Ok(proxy)
     }
 
