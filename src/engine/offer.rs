@@ -80,7 +80,68 @@ fn numbers(version: &str) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet, HashMap};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use crate::backend::{PreparedAccount, ServerFacts, SessionImage};
+    use crate::config::Config;
+
     use super::*;
+
+    fn facts(version: &str) -> ServerFacts {
+        let flavor = Flavor::of(version);
+        let image = || Arc::new(SessionImage::new(None, BTreeMap::new()));
+        ServerFacts {
+            version: version.to_owned(),
+            flavor,
+            fresh: image(),
+            reset: image(),
+            collations: HashMap::new(),
+            collation: if flavor == Flavor::MySql { 255 } else { 8 },
+            packet_bytes_max: 16 << 20,
+            extended_metadata: flavor == Flavor::MariaDb,
+            bulk: flavor == Flavor::MariaDb,
+            prepared: Arc::new(PreparedAccount::new(100)),
+        }
+    }
+
+    /// Two clusters, of whose servers so much is known.
+    fn told(first: Option<&str>, second: Option<&str>) -> Offered {
+        let text = "listeners: [{address: '127.0.0.1:6033'}]\nusers: {u: {password: x, cluster: a}}\n\
+                    clusters: {a: {primary: 'h:1'}, b: {primary: 'h:2'}}\n";
+        let config = Config::parse(text, Path::new("dazzle.yaml")).expect("valid");
+        let topology = Topology::build(&config, &BTreeSet::new(), None).expect("no files to read");
+        for (name, version) in [("a", first), ("b", second)] {
+            if let Some(version) = version {
+                topology.cluster(name).expect("just made").primary.learn(Arc::new(facts(version)));
+            }
+        }
+        offer(&topology, true)
+    }
+
+    #[test]
+    fn only_what_every_server_can_do_is_offered() {
+        const MARIADB: &str = "5.5.5-10.11.6-MariaDB";
+        const MYSQL: &str = "9.7.0";
+        let check = |servers: [Option<&str>; 2], version: &str, collation: u8, own: [bool; 3]| {
+            let offered = told(servers[0], servers[1]);
+            let has = |capability| offered.capabilities.has(capability);
+            let [attributes, metadata, bulk] = own;
+            assert_eq!((&*offered.version, offered.collation), (version, collation), "{servers:?}");
+            assert_eq!(has(Capabilities::QUERY_ATTRIBUTES), attributes, "{servers:?}");
+            assert_eq!(has(Capabilities::MARIADB_EXTENDED_METADATA), metadata, "{servers:?}");
+            assert_eq!(has(Capabilities::MARIADB_BULK), bulk, "{servers:?}");
+            // MariaDB's own flags are valid only without it.
+            assert_eq!(has(Capabilities::CLIENT_MYSQL), !(metadata || bulk), "{servers:?}");
+            assert!(has(Capabilities::SSL) && has(Capabilities::DEPRECATE_EOF), "{servers:?}");
+        };
+        check([None, None], VERSION_UNKNOWN, COLLATION_UNKNOWN, [false, false, false]);
+        check([Some(MYSQL), None], MYSQL, 255, [false, false, false]);
+        check([Some(MYSQL), Some("8.0.36")], "8.0.36", 255, [true, false, false]);
+        check([Some(MARIADB), Some("5.5.5-11.4.2-MariaDB")], MARIADB, 8, [false, true, true]);
+        check([Some(MARIADB), Some(MYSQL)], MYSQL, 255, [false, false, false]);
+    }
 
     #[test]
     fn versions_compare_by_their_numbers() {
