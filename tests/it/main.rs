@@ -10,6 +10,7 @@ mod support;
 
 mod accounts;
 mod across;
+mod certificates;
 mod combining;
 mod compression;
 mod connection_id;
@@ -20,7 +21,9 @@ mod hot_reads;
 mod ids;
 mod keys;
 mod leaks;
+mod life;
 mod limits;
+mod logins;
 mod overload;
 mod parameter_types;
 mod process;
