@@ -13,6 +13,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::cache::keys::KeyColumn;
+
 /// It is asked anew after this time,
 const FRESH: Duration = Duration::from_secs(10);
 
@@ -43,16 +45,27 @@ pub struct Catalog {
     entangled: HashSet<Box<str>>,
     /// Names that are not tables, or whose rows are not all that a read of them depends on.
     unfit: HashSet<Box<str>>,
+    /// The keys of the tables that rules name.
+    keys: HashMap<Box<str>, Option<KeyColumn>>,
     at: Instant,
 }
 
 impl Catalog {
-    /// The question. `tables` are those that rules name.
+    /// The question. `tables` are those that rules name, `keys` the keys, as `table.column`.
     #[must_use]
-    pub fn question<'a>(tables: impl Iterator<Item = &'a str>) -> String {
+    pub fn question<'a>(
+        tables: impl Iterator<Item = &'a str>,
+        keys: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> String {
         // A name is a rule's, of letters, digits and `_`, `$`, `-`.
-        let named: Vec<String> = tables.map(|name| format!("'{name}'")).collect();
-        let named = if named.is_empty() { "''".to_owned() } else { named.join(",") };
+        fn list(names: impl Iterator<Item = String>) -> String {
+            let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
+            if names.is_empty() { "''".to_owned() } else { names.join(",") }
+        }
+        let named = list(tables.map(str::to_owned));
+        let (keyed, keys): (Vec<_>, Vec<_>) =
+            keys.map(|(table, column)| (table.to_owned(), format!("{table}.{column}"))).unzip();
+        let (keyed, keys) = (list(keyed.into_iter()), list(keys.into_iter()));
         let own = "('information_schema','performance_schema','mysql','sys','ndbinfo')";
         let rules = "('CASCADE','SET NULL','SET DEFAULT')";
         let grantee = "CONCAT('''',SUBSTRING_INDEX(CURRENT_USER(),'@',1),'''@''',\
@@ -66,6 +79,11 @@ impl Catalog {
                WHERE UPDATE_RULE IN {rules} OR DELETE_RULE IN {rules}) \
              UNION ALL (SELECT 'column',TABLE_NAME FROM information_schema.COLUMNS \
                WHERE LOWER(TABLE_NAME) IN ({named}) AND (EXTRA LIKE '%VIRTUAL%' OR DATA_TYPE='time')) \
+             UNION ALL (SELECT 'key',CONCAT(LOWER(TABLE_NAME),' ',IFNULL(GROUP_CONCAT(IF(\
+               IF(LOWER(TABLE_NAME) IN ({keyed}),LOWER(CONCAT(TABLE_NAME,'.',COLUMN_NAME)) IN ({keys}),COLUMN_KEY='PRI'),\
+               CONCAT_WS('|',COLUMN_NAME,DATA_TYPE,COLUMN_TYPE LIKE '%unsigned%',EXTRA),NULL)),'')) \
+               FROM information_schema.COLUMNS \
+               WHERE LOWER(TABLE_NAME) IN ({named}) AND TABLE_SCHEMA NOT IN {own} GROUP BY TABLE_SCHEMA,TABLE_NAME) \
              UNION ALL (SELECT 'sees',PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES \
                WHERE GRANTEE={grantee} AND PRIVILEGE_TYPE IN ('SELECT','TRIGGER')) \
              UNION ALL (SELECT 'null','' FROM DUAL WHERE @@GLOBAL.sql_auto_is_null=1) \
@@ -76,7 +94,8 @@ impl Catalog {
     /// What the answer says; `None` if it is not whole.
     #[must_use]
     pub fn read(rows: &[Vec<Option<Vec<u8>>>], now: Instant) -> Option<Self> {
-        let mut catalog = Self { complete: false, entangled: HashSet::new(), unfit: HashSet::new(), at: now };
+        let (entangled, unfit, keys) = (HashSet::new(), HashSet::new(), HashMap::new());
+        let mut catalog = Self { complete: false, entangled, unfit, keys, at: now };
         let (mut whole, mut sees) = (false, 0);
         for row in rows {
             let [Some(what), name] = row.as_slice() else { return None };
@@ -88,6 +107,7 @@ impl Catalog {
                 }
                 b"trigger" | b"parent" => drop(catalog.entangled.insert(name.into())),
                 b"column" => drop(catalog.unfit.insert(name.into())),
+                b"key" => catalog.learn_key(&name),
                 b"sees" => sees += 1,
                 // `WHERE id IS NULL` may mean the last generated id.
                 b"null" => return None,
@@ -97,6 +117,25 @@ impl Catalog {
         }
         catalog.complete = sees == 2;
         whole.then_some(catalog)
+    }
+
+    /// A table of one schema, and its key: `table column|type|unsigned|extra`. Without exactly one it has none.
+    fn learn_key(&mut self, told: &str) {
+        let Some((table, key)) = told.split_once(' ') else { return };
+        let key = match *key.split('|').collect::<Vec<_>>() {
+            [name, data_type, unsigned, extra] => KeyColumn::of(name, data_type, unsigned == "1", extra),
+            _ => None,
+        };
+        let of_all = self.keys.entry(table.into()).or_insert_with(|| key.clone());
+        if *of_all != key {
+            *of_all = None;
+        }
+    }
+
+    /// The keys of tables, in every schema the same; nothing if the account may not see everything.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&str, Option<&KeyColumn>)> {
+        let told = self.keys.iter().filter(|_| self.complete);
+        told.map(|(table, key)| (&**table, key.as_ref()))
     }
 
     /// Whether a result of these names follows from the rows of tables of these names alone.
@@ -221,6 +260,26 @@ mod tests {
         check("orders", true, false);
         check("users", true, false);
         check("hours", false, true);
+    }
+
+    #[tokio::test]
+    async fn the_key_of_a_table_is_that_of_all_schemas() {
+        let check = |told: &[&str], expected: Option<&str>| {
+            let told = told.iter().map(|told| ("key", *told)).chain(ALL).collect::<Vec<_>>();
+            let catalog = Catalog::read(&rows(&told), Instant::now()).expect("whole");
+            let keys: Vec<_> = catalog.keys().collect();
+            let [("menu", key)] = &*keys else { panic!("{keys:?}") };
+            assert_eq!(key.map(|key| &*key.name), expected, "{told:?}");
+        };
+        check(&["menu Id|int|0|auto_increment"], Some("id"));
+        check(&["menu id|int|0|", "Menu id|int|0|"], Some("id"));
+        check(&["menu id|int|0|", "menu id|bigint|0|"], None);
+        check(&["menu id|int|0|", "menu "], None);
+        check(&["menu id|int|0|,name|varchar|0|"], None);
+        check(&["menu id|int|0|STORED GENERATED"], None);
+        let blind = [("key", "menu id|int|0|"), ("sees", "SELECT"), ("end", "")];
+        let catalog = Catalog::read(&rows(&blind), Instant::now()).expect("whole");
+        assert_eq!(catalog.keys().count(), 0, "it may not see every schema");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@
 mod catalog;
 mod flight;
 mod functions;
+mod keys;
 mod recording;
 mod rules;
 mod store;
@@ -21,6 +22,7 @@ mod traits;
 
 pub use catalog::{Asking, Catalog, CatalogKey, Catalogs};
 pub use flight::{FlightState, Follower};
+pub use keys::{KeyColumn, Keys, Text};
 pub use recording::Recording;
 pub use rules::{RuleCounts, RuleNumbers};
 pub use store::{Answer, Cache, CacheNumbers, Fill, Key, Lookup, Reply, Wanted};

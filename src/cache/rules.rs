@@ -53,6 +53,10 @@ impl Rule {
         &self.settings.tables
     }
 
+    pub(super) fn keys(&self) -> &[(String, String)] {
+        &self.settings.keys
+    }
+
     fn is_about(&self, reads: &Reads, digest: u64) -> bool {
         let named = |table: &str| self.settings.tables.iter().any(|name| name == table);
         (self.settings.digests.is_empty() || self.settings.digests.contains(&digest))

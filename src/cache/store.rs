@@ -9,8 +9,9 @@ use arc_swap::{ArcSwapOption, Guard};
 use foldhash::fast::FixedState;
 use tokio::time::Instant;
 
-use crate::cache::catalog::Catalogs;
+use crate::cache::catalog::{Asking, Catalog, Catalogs};
 use crate::cache::flight::{Boarding, Flight, FlightState, Flights, Follower};
+use crate::cache::keys::Keys;
 use crate::cache::rules::{Rule, RuleNumbers, find};
 use crate::cache::tables::{Reach, Seen, Slot, Tables, Writing};
 use crate::cache::traits::Traits;
@@ -79,6 +80,8 @@ pub struct Cache {
     flights: Flights,
     /// What tables are.
     pub catalogs: Catalogs,
+    /// By what their rows are named.
+    pub keys: Keys,
     /// Of keys.
     pub seed: u64,
     ended: [AtomicU64; 2],
@@ -136,6 +139,7 @@ impl Cache {
             tables: Arc::new(Tables::new(now)),
             flights: Flights::default(),
             catalogs: Catalogs::default(),
+            keys: Keys::default(),
             seed,
             ended: Default::default(),
             leading: AtomicUsize::new(0),
@@ -256,7 +260,16 @@ impl Cache {
     pub fn catalog_question(&self) -> String {
         let active = self.active();
         let rules = active.iter().flat_map(|active| &active.rules);
-        super::Catalog::question(rules.flat_map(Rule::tables).map(String::as_str))
+        let tables = rules.clone().flat_map(Rule::tables).map(String::as_str);
+        let keys = rules.flat_map(Rule::keys).map(|(table, column)| (table.as_str(), column.as_str()));
+        Catalog::question(tables, keys)
+    }
+
+    /// What a server says that its tables are.
+    pub fn learn(&self, asking: &Asking, catalog: Catalog) {
+        // Before anybody can go by the rest: a write that names its rows by another key must find none.
+        self.keys.learn(catalog.keys());
+        self.catalogs.learn(asking, catalog);
     }
 
     /// A write is about to be sent.

@@ -2,6 +2,10 @@
 //!
 //! Tables are counted by the hash of their name alone, in a fixed number of places: tables that share a place
 //! end each other's results too early, never too late.
+//!
+//! A table has three kinds of places. Writes that may change any of its rows are counted in [`Slot::of`]; those
+//! that name the rows which they change, in [`Slot::of_rows`], and in [`Slot::of_row`] for each. A read of any rows
+//! looks at the first two, one that names its rows at the first and at those of its rows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
@@ -11,7 +15,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Places; the share of tables that end each other's results is about the number of written tables over this.
-const SLOTS: usize = 4096;
+const SLOTS: usize = 16_384;
 
 /// A statement whose connection was lost may still be running on its server; for so long nothing of its tables
 /// is kept.
@@ -28,7 +32,23 @@ impl Slot {
     /// That of a table with this name, which is in lower case and without its schema.
     #[must_use]
     pub fn of(table: &str) -> Self {
-        Self((xxh3_64(table.as_bytes()) % SLOTS as u64) as u16)
+        Self::at(table.as_bytes())
+    }
+
+    /// That of writes of rows that they name, whichever these are.
+    #[must_use]
+    pub fn of_rows(table: &str) -> Self {
+        Self::at(&[table.as_bytes(), &[0]].concat())
+    }
+
+    /// That of writes of the rows of `table` with this `key`.
+    #[must_use]
+    pub fn of_row(table: &str, key: &str, value: i128) -> Self {
+        Self::at(&[table.as_bytes(), &[0], key.as_bytes(), &[0], &value.to_le_bytes()].concat())
+    }
+
+    fn at(name: &[u8]) -> Self {
+        Self((xxh3_64(name) % SLOTS as u64) as u16)
     }
 }
 
@@ -42,6 +62,15 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// Places that it is counted in.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        match self {
+            Self::Tables(slots) => slots.len(),
+            Self::Everything => 1,
+        }
+    }
+
     /// What either changes.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

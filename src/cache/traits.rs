@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::cache::functions::is_repeatable;
+use crate::cache::keys::may_name_rows;
 use crate::cache::tables::Slot;
 use crate::sql::tree::{Body, Constant, Expr, ExprKind, QueryId, Root, TableKind, Tree, parse};
 use crate::sql::{Access, Effects, Kind, LexMode, Shape, Statement};
@@ -41,6 +42,8 @@ pub struct Traits {
     pub delayed: bool,
     /// Where writes of the tables that it changes are counted.
     pub changed: Arc<[Slot]>,
+    /// It may name the rows of its only table that it is about, if it is read in this mode.
+    pub names_rows: Option<LexMode>,
     /// The rule it falls under, as the cache has worked it out last.
     pub(crate) verdict: AtomicU64,
 }
@@ -52,7 +55,7 @@ pub struct Reads {
     pub named: Box<[Box<str>]>,
     /// These, and common table expressions, which may hide a table of the same name.
     pub tables: Box<[Box<str>]>,
-    /// Where the writes of `tables` are counted.
+    /// Where the writes of any rows of `tables` are counted.
     pub slots: Arc<[Slot]>,
 }
 
@@ -83,7 +86,13 @@ impl Traits {
         let mut words = statement.digest.text.split(' ').take(3);
         let delayed = matches!(statement.kind, Kind::Insert | Kind::Replace)
             && words.any(|word| word.eq_ignore_ascii_case("DELAYED"));
-        Self { reads, change, changed, delayed, verdict: AtomicU64::default() }
+        let one = match (&reads, &change) {
+            (Some(reads), _) => reads.tables.len() == 1,
+            (None, Change::Tables(names)) => names.len() == 1,
+            (None, Change::Nothing | Change::Everything | Change::Definitions) => false,
+        };
+        let names_rows = (one && may_name_rows(text, mode)).then_some(mode);
+        Self { reads, change, changed, delayed, names_rows, verdict: AtomicU64::default() }
     }
 }
 
@@ -175,7 +184,7 @@ fn reads(statement: &Statement, text: &[u8], mode: LexMode) -> Option<Reads> {
     }
     let tables = table_names(&tree, text)?;
     let named: Box<[Box<str>]> = tables.iter().filter(|name| !hidden.contains(name)).cloned().collect();
-    let slots = tables.iter().map(|name| Slot::of(name)).collect();
+    let slots = tables.iter().flat_map(|name| [Slot::of(name), Slot::of_rows(name)]).collect();
     (!named.is_empty()).then(|| Reads { named, tables: tables.into(), slots })
 }
 

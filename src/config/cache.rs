@@ -35,12 +35,20 @@ pub struct CacheRule {
     pub tables: Vec<String>,
     /// Only these digests; empty: all.
     pub digests: Vec<u64>,
+    /// Columns of integers by which rows are named, with their tables; of other tables it is the primary key.
+    pub keys: Vec<(String, String)>,
     /// How long a result is kept at most; zero: only identical reads under way share one.
     pub ttl: Duration,
 }
 
 impl Default for CacheRule {
     fn default() -> Self {
-        Self { name: String::new(), tables: Vec::new(), digests: Vec::new(), ttl: Duration::from_secs(10) }
+        Self {
+            name: String::new(),
+            tables: Vec::new(),
+            digests: Vec::new(),
+            keys: Vec::new(),
+            ttl: Duration::from_secs(10),
+        }
     }
 }

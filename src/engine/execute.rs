@@ -7,6 +7,7 @@ use crate::engine::cut::Bounds;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::hot_reads::Hot;
+use crate::engine::hot_rows::Sent;
 use crate::engine::outcome::Outcome;
 use crate::engine::parameters::BULK_HEAD_BYTES;
 use crate::engine::prepared::unknown_statement;
@@ -57,7 +58,8 @@ impl Session {
         match self.find_execution(header) {
             Ok(execution) => {
                 let facts = Arc::clone(&execution.facts);
-                let writes = self.begin_write(&facts, header);
+                let sent = if execution.bulk { Sent::Bulk } else { Sent::Execution(execution.id) };
+                let writes = self.begin_write(&facts, header, sent);
                 let result = self.run_execute(execution, header, &mut context).await;
                 self.end_write(writes, &result);
                 if self.hot.was_hit() {
@@ -152,7 +154,7 @@ impl Session {
         }
         let fill = match bulk || cursor || long_data {
             true => None,
-            false => match self.read_hot(&facts, header, Some(id), context.started()).await? {
+            false => match self.read_hot(&facts, header, Sent::Execution(id), context.started()).await? {
                 Hot::Answered => return Ok(()),
                 Hot::Sent(fill) => fill,
             },

@@ -13,6 +13,7 @@ use crate::cache::{
 };
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
+use crate::engine::hot_rows::Sent;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
 use crate::engine::snapshot::User;
@@ -22,6 +23,9 @@ use crate::wire::{Capabilities, HEADER_BYTES, Header, StatusFlags, column_type};
 
 /// How often a read waits for another one's result before it goes by itself.
 const ROUNDS: usize = 3;
+
+/// Once a transaction has written in so many places, its writes are of whole tables.
+const PLACES_MAX: usize = 64;
 
 /// How long the question what tables are waits for a connection.
 const CATALOG_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -72,7 +76,7 @@ struct HotRead<'a> {
     facts: &'a Facts,
     reads: &'a Reads,
     header: Header,
-    prepared: Option<u32>,
+    sent: Sent,
     key: Key,
     rule: usize,
     started: Instant,
@@ -80,7 +84,7 @@ struct HotRead<'a> {
 
 impl Session {
     /// To be held until the client has been told how a statement went that may change what is kept.
-    pub(crate) fn begin_write(&mut self, facts: &Facts, header: Header) -> Option<Writes> {
+    pub(crate) fn begin_write(&mut self, facts: &Facts, header: Header, sent: Sent) -> Option<Writes> {
         let revision = self.engine.cache.revision();
         if revision == 0 {
             return None;
@@ -94,7 +98,7 @@ impl Session {
         if !unsure {
             self.hot.watched = revision;
         }
-        let own = self.reach(facts, header);
+        let own = self.reach(facts, header, sent);
         let before = match &self.hot.written {
             _ if self.hot.watched != revision => Some(Reach::Everything),
             written => written.as_deref().cloned(),
@@ -114,7 +118,7 @@ impl Session {
     }
 
     /// What the statement itself may change.
-    fn reach(&self, facts: &Facts, header: Header) -> Option<Reach> {
+    fn reach(&self, facts: &Facts, header: Header, sent: Sent) -> Option<Reach> {
         let traits = &facts.traits;
         // Of a longer text only the beginning is known.
         if header.length > WHOLE_MAX {
@@ -123,8 +127,15 @@ impl Session {
         match &traits.change {
             Change::Nothing => None,
             Change::Tables(names) if self.place.is_none() => {
-                let plain = self.catalog(Instant::now()).is_some_and(|catalog| catalog.are_plain(names));
-                Some(if plain { Reach::Tables(Arc::clone(&traits.changed)) } else { Reach::Everything })
+                if !self.catalog(Instant::now()).is_some_and(|catalog| catalog.are_plain(names)) {
+                    return Some(Reach::Everything);
+                }
+                let before = self.hot.written.as_deref().map_or(0, Reach::places);
+                let rows = match &**names {
+                    [table] if before < PLACES_MAX => self.rows_written(facts, table, header, sent),
+                    _ => None,
+                };
+                Some(Reach::Tables(rows.map_or_else(|| Arc::clone(&traits.changed), Arc::from)))
             }
             Change::Tables(_) | Change::Everything | Change::Definitions => Some(Reach::Everything),
         }
@@ -163,7 +174,7 @@ impl Session {
         &mut self,
         facts: &Facts,
         header: Header,
-        prepared: Option<u32>,
+        sent: Sent,
         started: Instant,
     ) -> Result<Hot, EngineError> {
         let Some(reads) = &facts.traits.reads else { return Ok(Hot::Sent(None)) };
@@ -173,9 +184,10 @@ impl Session {
         let Some(rule) = self.engine.cache.rule(&facts.traits, facts.statement.digest.hash) else {
             return Ok(Hot::Sent(None));
         };
+        let prepared = sent.prepared();
         let Some(question) = self.question(header, prepared) else { return Ok(Hot::Sent(None)) };
         let key = self.hot_key(question, prepared.is_some());
-        let read = HotRead { facts, reads, header, prepared, key, rule, started };
+        let read = HotRead { facts, reads, header, sent, key, rule, started };
         match self.engine.cache.find(key, rule, started) {
             Some(answer) => self.give(&answer, read).await,
             None => Box::pin(self.join(read)).await,
@@ -258,7 +270,9 @@ impl Session {
             return Ok(Hot::Sent(None));
         }
         let deadline = read.started + cache.wait_timeout();
-        let wanted = Wanted { key: read.key, slots: &read.reads.slots, rule: read.rule };
+        let rows = self.rows_read(read.facts, read.header, read.sent);
+        let slots = rows.as_deref().unwrap_or(&read.reads.slots);
+        let wanted = Wanted { key: read.key, slots, rule: read.rule };
         for _ in 0..ROUNDS {
             let follower = match cache.join(&wanted, Instant::now()) {
                 Lookup::Hit(answer) => return self.give(&answer, read).await,
@@ -301,7 +315,8 @@ impl Session {
 
     /// Sends a kept result, and takes in what its statement leaves in a session.
     async fn give(&mut self, answer: &Answer, read: HotRead<'_>) -> Result<Hot, EngineError> {
-        let HotRead { facts, header, prepared, started, .. } = read;
+        let HotRead { facts, header, sent, started, .. } = read;
+        let prepared = sent.prepared();
         match self.admit_hit(facts, started, |session| session.application_in(header, prepared)) {
             Ok(true) => {}
             Ok(false) => return Ok(Hot::Sent(None)),
@@ -386,7 +401,7 @@ impl Session {
             }
             let Ok(rows) = answer else { return };
             if let Some(catalog) = Catalog::read(&rows, now) {
-                cache.catalogs.learn(&asking, catalog);
+                cache.learn(&asking, catalog);
             }
         }));
     }

@@ -18,6 +18,7 @@ mod execute;
 mod facts;
 mod held;
 mod hot_reads;
+mod hot_rows;
 mod ignore_space;
 mod interruption;
 mod kill;

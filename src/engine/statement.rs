@@ -14,6 +14,7 @@ use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::held::names_what_it_holds;
 use crate::engine::hot_reads::Hot;
+use crate::engine::hot_rows::Sent;
 use crate::engine::kill::{Order, Running, killable};
 use crate::engine::local::needs_care;
 use crate::engine::parameters::skip_attributes;
@@ -59,7 +60,7 @@ impl Session {
         let mut context = StatementContext::begin(&worker.metrics, CommandKind::Query);
         context.digest(facts.row);
         self.guard.activity(Activity::Query, context.started());
-        let writes = self.begin_write(&facts, header);
+        let writes = self.begin_write(&facts, header, Sent::Text);
         let result = self.run_text(&facts, header, &mut context).await;
         self.end_write(writes, &result);
         if self.hot.was_hit() {
@@ -114,7 +115,7 @@ impl Session {
                 return answered.map(|_| ());
             }
         }
-        let fill = match self.read_hot(facts, header, None, context.started()).await? {
+        let fill = match self.read_hot(facts, header, Sent::Text, context.started()).await? {
             Hot::Answered => return Ok(()),
             Hot::Sent(fill) => fill,
         };

@@ -44,12 +44,12 @@ async fn warm(proxy: &Proxy, conn: &mut Conn) {
     .await;
 }
 
-fn reads(proxy: &Proxy, outcome: &str) -> f64 {
+pub(crate) fn reads(proxy: &Proxy, outcome: &str) -> f64 {
     proxy.metric("dazzle_cache_reads_total", &format!("outcome=\"{outcome}\""))
 }
 
 /// Runs `sql` and says whether it was answered from memory.
-async fn is_hit(proxy: &Proxy, conn: &mut Conn, sql: &str) -> bool {
+pub(crate) async fn is_hit(proxy: &Proxy, conn: &mut Conn, sql: &str) -> bool {
     let before = reads(proxy, "hit") + reads(proxy, "shared");
     conn.ok(sql).await;
     reads(proxy, "hit") + reads(proxy, "shared") > before

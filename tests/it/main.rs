@@ -18,6 +18,7 @@ mod differential;
 mod failures;
 mod grammar;
 mod hot_reads;
+mod hot_rows;
 mod ids;
 mod keys;
 mod leaks;

@@ -14,10 +14,9 @@ const RULES_MAX: usize = 250;
 const TABLE: Kind<String> = Kind {
     read: |node| {
         let name = kind::word(node)?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '-');
         if name.contains('.') {
             Err("must be the table's name alone, without its schema".to_owned())
-        } else if !name.chars().all(plain) {
+        } else if !is_plain(&name) {
             Err("must be letters of ASCII, digits, `_`, `$` or `-`".to_owned())
         } else {
             Ok(name.to_ascii_lowercase())
@@ -25,6 +24,25 @@ const TABLE: Kind<String> = Kind {
     },
     show: String::clone,
 };
+
+/// A column with its table.
+const KEY: Kind<(String, String)> = Kind {
+    read: |node| {
+        let name = kind::word(node)?.to_ascii_lowercase();
+        match name.split_once('.') {
+            Some((table, column)) if is_plain(table) && is_plain(column) => {
+                Ok((table.to_owned(), column.to_owned()))
+            }
+            _ => Err("must be table.column, of letters of ASCII, digits, `_`, `$` or `-`".to_owned()),
+        }
+    },
+    show: |(table, column)| format!("{table}.{column}"),
+};
+
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '-');
+    !name.is_empty() && name.chars().all(plain)
+}
 
 pub(super) fn cache(section: &Section<'_>) -> Cache {
     let default = Cache::default();
@@ -66,11 +84,15 @@ fn rule(section: &Section<'_>) -> CacheRule {
         name: section.required("name", &kind::TEXT).unwrap_or_default(),
         tables: values.into_iter().map(|(_, table)| table).collect(),
         digests: section.list("digests", &DIGEST).into_iter().map(|(_, digest)| digest).collect(),
+        keys: section.list("keys", &KEY).into_iter().map(|(_, key)| key).collect(),
         ttl: section.setting("ttl", &kind::DURATION, default.ttl),
     };
     section.finish();
     if rule.tables.is_empty() {
         section.problem("tables", "must name every table that the results are read from");
+    }
+    if let Some((table, _)) = rule.keys.iter().find(|(table, _)| !rule.tables.contains(table)) {
+        section.problem("keys", format!("`{table}` is none of the rule's tables"));
     }
     rule
 }

@@ -21,6 +21,7 @@ mod told;
 mod write;
 
 pub use database::{LogicalDatabase, ShardPool};
+pub(crate) use parameters::Parameters;
 pub(crate) use place::{IMAGES_MAX, Place};
 pub(crate) use recipes::Recipes;
 pub use renaming::Renaming;
