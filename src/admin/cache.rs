@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::cache::{Cache, CacheNumbers, RuleNumbers};
 use crate::engine::Engine;
@@ -19,12 +20,12 @@ pub fn register_cache(engine: &Arc<Engine>) {
 }
 
 fn numbers(numbers: RuleNumbers) -> CacheRuleNumbers {
-    let RuleNumbers { rule, hits, shared, misses, passed, kept } = numbers;
-    let outcomes = [("hit", hits), ("shared", shared), ("miss", misses), ("passed", passed)];
-    CacheRuleNumbers { rule, outcomes, kept }
+    let RuleNumbers { rule, hits, shared, misses, passed, kept, renewed, old, cheap } = numbers;
+    let outcomes = [("hit", hits), ("shared", shared), ("miss", misses), ("passed", passed), ("old", old)];
+    CacheRuleNumbers { rule, outcomes, kept, renewed, cheap }
 }
 
-pub(super) fn to_json(cache: &Cache) -> String {
+pub(super) fn to_json(cache: &Cache, now: Instant) -> String {
     let CacheNumbers { bytes, bytes_max, results, ended: [tables, everything], rules } = cache.numbers();
     let rules: Vec<Value> = rules
         .into_iter()
@@ -36,10 +37,25 @@ pub(super) fn to_json(cache: &Cache) -> String {
                 "misses": rule.misses,
                 "passed": rule.passed,
                 "kept": rule.kept,
+                "renewed": rule.renewed,
+                "old": rule.old,
+                "cheap": rule.cheap,
             })
         })
         .collect();
+    let hot = cache.hot_keys(now).into_iter().map(|(hot, rule)| {
+        json!({
+            "key": format!("{:016x}", hot.key),
+            "digest": format!("{:016x}", hot.digest),
+            "statement": &*hot.statement,
+            "user": &*hot.user,
+            "rule": rule,
+            "reads_per_second": hot.reads_per_second,
+            "share_percent": hot.share,
+        })
+    });
     json!({
+        "hot_keys": hot.collect::<Vec<Value>>(),
         "bytes": bytes,
         "bytes_max": bytes_max,
         "results": results,

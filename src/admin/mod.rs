@@ -30,6 +30,7 @@ use axum::routing::{get, post};
 use axum::serve::IncomingStream;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::admin::listener::BoundedListener;
 use crate::cache::Cache;
@@ -144,7 +145,7 @@ async fn protection(State(state): State<Arc<AdminState>>) -> Response {
 }
 
 async fn hot_reads(State(state): State<Arc<AdminState>>) -> Response {
-    ([(CONTENT_TYPE, JSON)], cache::to_json(&state.cache)).into_response()
+    ([(CONTENT_TYPE, JSON)], cache::to_json(&state.cache, Instant::now())).into_response()
 }
 
 /// Who asks.

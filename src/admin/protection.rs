@@ -187,9 +187,17 @@ fn parse(name: &str, query: &str, now: Instant) -> Result<(Switch, Duration), St
                 let limit = value.parse().ok().filter(|limit| *limit > 0);
                 switch.concurrency = Some(limit.ok_or_else(wrong)?);
             }
+            "state" => match value.as_str() {
+                "off" => {}
+                "stale" => switch.kept_only = true,
+                _ => return Err(wrong()),
+            },
             "reason" => switch.reason = value,
             _ => return Err(format!("`{key}` is unknown")),
         }
+    }
+    if switch.kept_only && switch.concurrency.is_some() {
+        return Err("concurrency: not together with stale".to_owned());
     }
     Ok((switch, ttl))
 }
@@ -271,6 +279,7 @@ fn switch((switch, hits): &(Switch, u64), now: Instant) -> Value {
         "kinds": format!("{:?}", matcher.kinds),
         "tier_from": switch.tier_from.map(Tier::number),
         "concurrency": switch.concurrency,
+        "stale": switch.kept_only,
         "reason": switch.reason,
         "reverts_in_seconds": switch.until.saturating_duration_since(now).as_secs_f64(),
         "hits": hits,

@@ -13,6 +13,7 @@
 mod catalog;
 mod flight;
 mod functions;
+mod hot_keys;
 mod keys;
 mod recording;
 mod rules;
@@ -22,6 +23,7 @@ mod traits;
 
 pub use catalog::{Asking, Catalog, CatalogKey, Catalogs};
 pub use flight::{FlightState, Follower};
+pub use hot_keys::{HotKey, HotKeys, Noted};
 pub use keys::{KeyColumn, Keys, Text};
 pub use recording::Recording;
 pub use rules::{RuleCounts, RuleNumbers};

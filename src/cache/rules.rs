@@ -14,6 +14,9 @@ pub struct RuleCounts {
     pub(super) misses: AtomicU64,
     pub(super) passed: AtomicU64,
     pub(super) kept: AtomicU64,
+    pub(super) renewed: AtomicU64,
+    pub(super) old: AtomicU64,
+    pub(super) cheap: AtomicU64,
 }
 
 /// The same at one moment.
@@ -31,6 +34,12 @@ pub struct RuleNumbers {
     pub passed: u64,
     /// Results that were kept.
     pub kept: u64,
+    /// Of the misses, those whose result was still given to others.
+    pub renewed: u64,
+    /// Answered from what was kept although it is old.
+    pub old: u64,
+    /// Results that were not kept, because the server is quick about them.
+    pub cheap: u64,
 }
 
 /// One rule.
@@ -45,8 +54,24 @@ impl Rule {
         Self { settings, counts: RuleCounts::default() }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
     pub(super) fn ttl(&self) -> Duration {
         self.settings.ttl
+    }
+
+    pub(super) fn soft_ttl(&self) -> Duration {
+        self.settings.soft_ttl.unwrap_or(self.settings.ttl)
+    }
+
+    pub(super) fn stale(&self) -> Duration {
+        self.settings.stale
+    }
+
+    pub(super) fn cost_min(&self) -> Duration {
+        self.settings.cost_min
     }
 
     pub(super) fn tables(&self) -> &[String] {
@@ -64,7 +89,7 @@ impl Rule {
     }
 
     pub(super) fn numbers(&self) -> RuleNumbers {
-        let RuleCounts { hits, shared, misses, passed, kept } = &self.counts;
+        let RuleCounts { hits, shared, misses, passed, kept, renewed, old, cheap } = &self.counts;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         RuleNumbers {
             rule: self.settings.name.clone(),
@@ -73,6 +98,9 @@ impl Rule {
             misses: read(misses),
             passed: read(passed),
             kept: read(kept),
+            renewed: read(renewed),
+            old: read(old),
+            cheap: read(cheap),
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::cache::catalog::{Asking, Catalog, Catalogs};
 use crate::cache::flight::{Boarding, Flight, FlightState, Flights, Follower};
+use crate::cache::hot_keys::{HotKey, HotKeys};
 use crate::cache::keys::Keys;
 use crate::cache::rules::{Rule, RuleNumbers, find};
 use crate::cache::tables::{Reach, Seen, Slot, Tables, Writing};
@@ -19,7 +20,10 @@ use crate::config;
 use crate::wire::StatusFlags;
 
 /// What a kept result takes beside its bytes: key, counts, the store's own nodes.
-const OVERHEAD_BYTES: usize = 320;
+const OVERHEAD_BYTES: usize = 352;
+
+/// Whoever asks anew for a result that others are still given has so long; then it is the next one's turn.
+const RENEWAL: Duration = Duration::from_secs(1);
 
 /// A hash of everything that decides a result, under a seed that clients do not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +54,36 @@ pub struct Answer {
     /// Columns.
     pub columns: u64,
     seen: Seen,
+    /// When it had come.
+    at: Instant,
+    /// From then on somebody asks anew.
+    soft: Instant,
     until: Instant,
+    /// Until when somebody does, in milliseconds after `at`.
+    renewal: AtomicU64,
 }
 
 impl Answer {
     fn weight(&self) -> u32 {
         u32::try_from(self.bytes.len() + self.seen.bytes() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
+    }
+
+    /// How long ago it had come.
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.at)
+    }
+
+    /// Whether it is time to ask anew, and nobody does.
+    fn wants_renewal(&self, now: Instant) -> bool {
+        if now < self.soft {
+            return false;
+        }
+        let age = u64::try_from(self.age(now).as_millis()).unwrap_or(u64::MAX);
+        let taken = self.renewal.load(Ordering::Relaxed);
+        let mine = age.saturating_add(RENEWAL.as_millis() as u64);
+        age >= taken
+            && self.renewal.compare_exchange(taken, mine, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -82,6 +110,8 @@ pub struct Cache {
     pub catalogs: Catalogs,
     /// By what their rows are named.
     pub keys: Keys,
+    /// Which reads come most often.
+    pub hot_keys: HotKeys,
     /// Of keys.
     pub seed: u64,
     ended: [AtomicU64; 2],
@@ -140,6 +170,7 @@ impl Cache {
             flights: Flights::default(),
             catalogs: Catalogs::default(),
             keys: Keys::default(),
+            hot_keys: HotKeys::new(now),
             seed,
             ended: Default::default(),
             leading: AtomicUsize::new(0),
@@ -147,12 +178,13 @@ impl Cache {
     }
 
     /// Goes over to these settings. Nothing that was kept is any more: users and servers may be others.
-    pub fn configure(&self, settings: &config::Cache) {
+    pub fn configure(&self, settings: &config::Cache, now: Instant) {
         if settings.rules.is_empty() && self.revision() == 0 {
             return;
         }
         self.tables.end_everything();
         self.catalogs.forget();
+        self.hot_keys.forget(now);
         let revision = self.built.fetch_add(1, Ordering::SeqCst) + 1;
         let active = (!settings.rules.is_empty()).then(|| Arc::new(Active::new(settings, revision)));
         let revision = if active.is_some() { revision } else { 0 };
@@ -187,7 +219,23 @@ impl Cache {
         if now >= answer.until || !self.tables.hold(&answer.seen, now) {
             return None;
         }
-        active.rules.get(rule)?.counts.hits.fetch_add(1, Ordering::Relaxed);
+        let counts = &active.rules.get(rule)?.counts;
+        if answer.wants_renewal(now) {
+            counts.renewed.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        counts.hits.fetch_add(1, Ordering::Relaxed);
+        Some(answer)
+    }
+
+    /// The kept result, be it old, if the rule lets it be given where the server cannot be asked.
+    #[must_use]
+    pub fn find_old(&self, key: Key, rule: usize, now: Instant) -> Option<Arc<Answer>> {
+        let active = self.active();
+        let active = active.as_ref()?;
+        let rule = active.rules.get(rule).filter(|rule| !rule.stale().is_zero())?;
+        let answer = active.store.get(&key).filter(|answer| now < answer.until + rule.stale())?;
+        rule.counts.old.fetch_add(1, Ordering::Relaxed);
         Some(answer)
     }
 
@@ -222,7 +270,8 @@ impl Cache {
                     landed: false,
                 };
                 // The one before may have landed since this read was looked up.
-                if let Some(answer) = self.find(key, wanted.rule, now) {
+                let young = active.store.get(&key).is_some_and(|answer| now < answer.soft);
+                if let Some(answer) = young.then(|| self.find(key, wanted.rule, now)).flatten() {
                     return Lookup::Hit(answer);
                 }
                 rule.counts.misses.fetch_add(1, Ordering::Relaxed);
@@ -272,6 +321,14 @@ impl Cache {
         self.catalogs.learn(asking, catalog);
     }
 
+    /// Which reads come most often, with the rules that they fall under.
+    #[must_use]
+    pub fn hot_keys(&self, now: Instant) -> Vec<(HotKey, Option<String>)> {
+        let active = self.active();
+        let name = |rule: usize| Some(active.as_ref()?.rules.get(rule)?.name().to_owned());
+        self.hot_keys.hot(now).into_iter().map(|hot| (hot.clone(), hot.rule.and_then(name))).collect()
+    }
+
     /// A write is about to be sent.
     pub fn write(&self, reach: Reach) -> Writing {
         self.tables.begin(reach)
@@ -303,7 +360,8 @@ impl Cache {
 impl Active {
     fn new(settings: &config::Cache, revision: u32) -> Self {
         let rules: Vec<Rule> = settings.rules.iter().cloned().map(Rule::new).collect();
-        let ttl = rules.iter().map(Rule::ttl).max().unwrap_or_default().max(Duration::from_secs(1));
+        let ttl = rules.iter().map(|rule| rule.ttl() + rule.stale()).max().unwrap_or_default();
+        let ttl = ttl.max(Duration::from_secs(1));
         let store = moka::sync::Cache::builder()
             .max_capacity(settings.memory_max)
             .weigher(|_: &Key, answer: &Arc<Answer>| answer.weight())
@@ -343,6 +401,8 @@ pub struct Reply {
     pub rows: u64,
     /// Columns.
     pub columns: u64,
+    /// How long the server took to its first byte.
+    pub took: Duration,
 }
 
 impl Fill {
@@ -355,13 +415,16 @@ impl Fill {
     /// The reply has come. `None`: it is this session's own.
     pub fn end(mut self, reply: Option<Reply>, now: Instant) {
         self.landed = true;
-        let Some(Reply { bytes, status, rows, columns }) = reply else {
+        let Some(Reply { bytes, status, rows, columns, took }) = reply else {
             return self.land(FlightState::Alone);
         };
         let rule = &self.active.rules[self.rule];
-        let (seen, until) = (self.flight.seen.clone(), now + rule.ttl());
-        let answer = Arc::new(Answer { bytes, status, rows, columns, seen, until });
-        if !rule.ttl().is_zero() && self.cache.tables.hold(&answer.seen, now) {
+        let (seen, renewal) = (self.flight.seen.clone(), AtomicU64::new(0));
+        let (at, soft, until) = (now, now + rule.soft_ttl(), now + rule.ttl());
+        let answer = Arc::new(Answer { bytes, status, rows, columns, seen, at, soft, until, renewal });
+        if took < rule.cost_min() {
+            rule.counts.cheap.fetch_add(1, Ordering::Relaxed);
+        } else if !rule.ttl().is_zero() && self.cache.tables.hold(&answer.seen, now) {
             rule.counts.kept.fetch_add(1, Ordering::Relaxed);
             self.active.store.insert(self.key, Arc::clone(&answer));
         }

@@ -16,7 +16,7 @@ const TTL: Duration = Duration::from_secs(10);
 fn configured(ttl: Duration) -> (Arc<Cache>, Instant) {
     let now = Instant::now();
     let cache = Arc::new(Cache::new(1, now));
-    cache.configure(&settings(ttl));
+    cache.configure(&settings(ttl), now);
     (cache, now)
 }
 
@@ -54,7 +54,8 @@ fn follows(cache: &Arc<Cache>, now: Instant) -> Follower {
 
 fn reply() -> Option<Reply> {
     let bytes = b"\x01\0\0\x01x".as_slice().into();
-    Some(Reply { bytes, status: StatusFlags::AUTOCOMMIT, rows: 1, columns: 1 })
+    let took = Duration::from_millis(2);
+    Some(Reply { bytes, status: StatusFlags::AUTOCOMMIT, rows: 1, columns: 1, took })
 }
 
 fn write() -> Reach {
@@ -135,6 +136,68 @@ async fn who_comes_late_finds_what_was_kept_meanwhile() {
 }
 
 #[tokio::test]
+async fn one_asks_anew_while_the_others_are_given_what_is_kept() {
+    let now = Instant::now();
+    let cache = Arc::new(Cache::new(1, now));
+    let mut soft = settings(TTL);
+    soft.rules[0].soft_ttl = Some(TTL / 2);
+    cache.configure(&soft, now);
+    leads(&cache, now).end(reply(), now);
+    let early = now + TTL / 2 - Duration::from_millis(1);
+    assert!(cache.find(KEY, 0, early).is_some());
+    let late = now + TTL / 2;
+    assert!(cache.find(KEY, 0, late).is_none(), "the first one asks anew");
+    let fill = leads(&cache, late);
+    assert!((0..100).all(|_| cache.find(KEY, 0, late).is_some()), "the others do not wait");
+    drop(fill);
+    let next = late + Duration::from_secs(1);
+    assert!(cache.find(KEY, 0, next).is_none(), "who asked is gone, so another one does");
+    leads(&cache, next).end(reply(), next);
+    assert!((0..100).all(|_| cache.find(KEY, 0, next + TTL / 4).is_some()), "it is new again");
+    assert_eq!(cache.numbers().rules[0].renewed, 2);
+    let soft = next + TTL / 2;
+    assert!(cache.find(KEY, 0, soft).is_none());
+    cache.write(write()).end(true);
+    assert!(cache.find(KEY, 0, soft).is_none(), "never beyond a write");
+    assert!(matches!(join(&cache, soft), Lookup::Lead(_)));
+}
+
+#[tokio::test]
+async fn what_is_old_is_given_only_for_so_long_and_only_where_the_rule_says_so() {
+    let (strict, now) = configured(TTL);
+    leads(&strict, now).end(reply(), now);
+    assert!(strict.find_old(KEY, 0, now).is_none(), "the rule does not say so");
+    let cache = Arc::new(Cache::new(1, now));
+    let mut lenient = settings(TTL);
+    lenient.rules[0].stale = 6 * TTL;
+    cache.configure(&lenient, now);
+    assert!(cache.find_old(KEY, 0, now).is_none());
+    leads(&cache, now).end(reply(), now);
+    cache.write(write()).end(true);
+    assert!(cache.find(KEY, 0, now).is_none());
+    let answer = cache.find_old(KEY, 0, now + TTL).expect("a write has ended it, and so has time");
+    assert_eq!(answer.age(now + TTL), TTL);
+    assert!(cache.find_old(KEY, 0, now + 7 * TTL).is_none());
+    assert_eq!(cache.numbers().rules[0].old, 1);
+}
+
+#[tokio::test]
+async fn what_costs_the_server_little_is_not_kept() {
+    let check = |millis: u64, kept: bool| {
+        let now = Instant::now();
+        let cache = Arc::new(Cache::new(1, now));
+        let mut dear = settings(TTL);
+        dear.rules[0].cost_min = Duration::from_millis(millis);
+        cache.configure(&dear, now);
+        leads(&cache, now).end(reply(), now);
+        assert_eq!(cache.find(KEY, 0, now).is_some(), kept, "{millis} ms");
+        assert_eq!(cache.numbers().rules[0].cheap, u64::from(!kept));
+    };
+    check(2, true);
+    check(3, false);
+}
+
+#[tokio::test]
 async fn replies_that_are_recorded_have_a_bound() {
     let (cache, now) = configured(TTL);
     let bound = settings(TTL).memory_max / settings(TTL).result_bytes_max;
@@ -163,10 +226,10 @@ async fn a_digest_falls_under_the_rule_that_names_its_tables() {
     leads(&cache, now).end(reply(), now);
     let mut other = settings(TTL);
     other.rules[0].digests = vec![5];
-    cache.configure(&other);
+    cache.configure(&other, now);
     assert!(cache.find(KEY, 0, now).is_none(), "a reload keeps nothing");
     assert_eq!((cache.rule(&both, 1), cache.rule(&both, 5)), (None, None), "it is worked out once a digest");
     assert_eq!(cache.rule(&traits("SELECT * FROM item"), 5), Some(0));
-    cache.configure(&config::Cache::default());
+    cache.configure(&config::Cache::default(), now);
     assert_eq!((cache.revision(), cache.rule(&both, 5)), (0, None));
 }

@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Switch statements off for a while.
 ///
-/// What is off is refused at once (1203, DZ0502) and comes back by itself when its time is over. Talks to
+/// What is off is refused at once (1203, DZ0502) and comes back by itself when its time is over. What is stale is
+/// answered from what the cache has kept. Talks to
 /// admin.http of a running dazzle on this machine.
 #[derive(Debug, Args)]
 pub(super) struct Degrade {
@@ -81,7 +82,11 @@ struct Set {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Wanted {
+    /// Refused
     Off,
+    /// Answered from what the cache has kept, be it old; refused is only what is not kept
+    Stale,
+    /// As ever
     On,
 }
 
@@ -140,6 +145,9 @@ impl Set {
             if let Some(number) = number {
                 add(key, &number.to_string());
             }
+        }
+        if self.state == Wanted::Stale {
+            add("state", "stale");
         }
         if let Some(reason) = &self.reason {
             add("reason", reason);

@@ -39,6 +39,12 @@ pub struct CacheRule {
     pub keys: Vec<(String, String)>,
     /// How long a result is kept at most; zero: only identical reads under way share one.
     pub ttl: Duration,
+    /// After this time one read asks the server anew, while the others are given what is kept.
+    pub soft_ttl: Option<Duration>,
+    /// How long a result may be given beyond its end where the server cannot be asked.
+    pub stale: Duration,
+    /// What the server answers sooner is not kept.
+    pub cost_min: Duration,
 }
 
 impl Default for CacheRule {
@@ -49,6 +55,9 @@ impl Default for CacheRule {
             digests: Vec::new(),
             keys: Vec::new(),
             ttl: Duration::from_secs(10),
+            soft_ttl: None,
+            stale: Duration::ZERO,
+            cost_min: Duration::ZERO,
         }
     }
 }

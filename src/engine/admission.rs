@@ -16,7 +16,7 @@ use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
 use crate::engine::sharded::Part;
 use crate::engine::statement::Sending;
-use crate::protection::{self, Allowance, Ask, Decision, Door, Permit, Refusal, application_of};
+use crate::protection::{self, Allowance, Ask, Decision, Denial, Door, Permit, Refusal, application_of};
 use crate::telemetry::PinReason;
 use crate::wire::{Header, StatusFlags};
 
@@ -105,8 +105,11 @@ impl Session {
         started: Instant,
         comment: impl FnOnce(&Self) -> Option<String>,
     ) -> Result<bool, EngineError> {
-        let decision = self.decide(facts, started, &[], comment)?;
-        Ok(decision.is_without_limits() && decision.allowance == Allowance::default())
+        match self.judge(facts, started, &[], comment) {
+            Ok(decision) => Ok(decision.is_without_limits() && decision.allowance == Allowance::default()),
+            Err(Denial::KeptOnly(..)) => Ok(true),
+            Err(denial @ (Denial::Rule(_) | Denial::Switch(..))) => Err(self.protected(denial.into())),
+        }
     }
 
     /// The application named by the text of the COM_QUERY at the front of the client's input, or by that of a
@@ -123,8 +126,6 @@ impl Session {
         Ask { tier, user, bound: self.holds_locks(), since: started }
     }
 
-    /// What the rules say about a statement of `facts` to `servers`, or if there are none to the session's own;
-    /// `comment` finds the application that its text names.
     fn decide(
         &mut self,
         facts: &Facts,
@@ -132,6 +133,19 @@ impl Session {
         servers: &[Arc<Backend>],
         comment: impl FnOnce(&Self) -> Option<String>,
     ) -> Result<Decision, EngineError> {
+        let judged = self.judge(facts, started, servers, comment);
+        judged.map_err(|denial| self.protected(denial.into()))
+    }
+
+    /// What the rules say about a statement of `facts` to `servers`, or if there are none to the session's own;
+    /// `comment` finds the application that its text names.
+    fn judge(
+        &mut self,
+        facts: &Facts,
+        started: Instant,
+        servers: &[Arc<Backend>],
+        comment: impl FnOnce(&Self) -> Option<String>,
+    ) -> Result<Decision, Denial> {
         if self.engine.admission.revision() == 0 {
             return Ok(Decision::default());
         }
@@ -145,7 +159,7 @@ impl Session {
             [] => policy.at_clusters(std::iter::once(self.server().cluster())),
             servers => policy.at_clusters(servers.iter().map(|server| server.cluster())),
         };
-        policy.decide(marked & identified & there, started).map_err(|denial| self.protected(denial.into()))
+        policy.decide(marked & identified & there, started)
     }
 
     async fn pass(

@@ -161,7 +161,8 @@ impl Session {
         };
         let sending = Sending { facts: &facts, relay, header, prepared: Some(id) };
         let outcome = self.send_and_confirm(sending, context).await;
-        let outcome = self.fill_hot(fill, outcome, context.started())?;
+        let outcome = self.fill_hot(fill, outcome, context.started());
+        let Some(outcome) = self.or_old(outcome, &facts, Some(id)).await? else { return Ok(()) };
         if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
         }

@@ -10,6 +10,7 @@ use crate::cache::Traits;
 use crate::engine::combine::Pace;
 use crate::engine::known_answers::may_be_known;
 use crate::engine::sharded::Recipes;
+use crate::engine::show::{OwnShow, own_show};
 use crate::protection::Marks;
 use crate::sql::{Fingerprint, LexMode, Shape, Statement, analyze, fingerprint_keyed, shape};
 use crate::telemetry::{DigestRow, WorkerMetrics};
@@ -31,6 +32,8 @@ pub struct Facts {
     pub(crate) pace: Pace,
     /// Where they go in a logical database.
     pub(crate) recipes: Recipes,
+    /// It asks the proxy itself.
+    pub(crate) own_show: Option<OwnShow>,
     /// It may be what drivers ask when they connect; that depends on literals, too.
     pub(crate) connect_question: bool,
 }
@@ -84,6 +87,6 @@ fn learn(text: &[u8], mode: LexMode, metrics: &WorkerMetrics) -> Facts {
     let (shape, marks) = (shape(text, mode), Marks::default());
     let traits = Traits::of(&statement, &shape, text, mode);
     let (pace, recipes) = (Pace::default(), Recipes::default());
-    let connect_question = may_be_known(&statement, text, mode);
-    Facts { statement, shape, marks, traits, row, pace, recipes, connect_question }
+    let (own_show, connect_question) = (own_show(&statement), may_be_known(&statement, text, mode));
+    Facts { statement, shape, marks, traits, row, pace, recipes, own_show, connect_question }
 }

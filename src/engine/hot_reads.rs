@@ -8,8 +8,8 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::backend::pool::{Profile, Want};
 use crate::cache::{
-    Answer, Asking, Catalog, CatalogKey, Change, Fill, FlightState, Follower, Key, Lookup, Reach, Reads,
-    Recording, Reply, Wanted, Writing, is_system_schema,
+    Answer, Asking, Catalog, CatalogKey, Change, Fill, FlightState, Follower, Key, Lookup, Noted, Reach,
+    Reads, Recording, Reply, Wanted, Writing, is_system_schema,
 };
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
@@ -18,6 +18,7 @@ use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
 use crate::engine::snapshot::User;
 use crate::engine::statement::WHOLE_MAX;
+use crate::sql::Digest;
 use crate::telemetry::spawn;
 use crate::wire::{Capabilities, HEADER_BYTES, Header, StatusFlags, column_type};
 
@@ -39,7 +40,9 @@ pub(crate) struct HotReads {
     /// What the open transaction has written.
     written: Option<Box<Reach>>,
     /// The statement has been answered from memory.
-    hit: bool,
+    pub(super) hit: bool,
+    /// Where an old result of the read that is sent may be found.
+    pub(super) resort: Option<(Key, usize)>,
     /// Whose results it may see: a hash, and whom it is of. Weak, so that the address is nobody else's meanwhile.
     identity: Option<(Weak<User>, u128)>,
 }
@@ -181,17 +184,30 @@ impl Session {
         if self.engine.cache.revision() == 0 || header.length > WHOLE_MAX || !self.may_read_hot() {
             return Ok(Hot::Sent(None));
         }
-        let Some(rule) = self.engine.cache.rule(&facts.traits, facts.statement.digest.hash) else {
+        let due = self.engine.cache.hot_keys.is_due(started);
+        let rule = self.engine.cache.rule(&facts.traits, facts.statement.digest.hash);
+        if rule.is_none() && !due {
             return Ok(Hot::Sent(None));
-        };
+        }
         let prepared = sent.prepared();
         let Some(question) = self.question(header, prepared) else { return Ok(Hot::Sent(None)) };
         let key = self.hot_key(question, prepared.is_some());
+        if due {
+            self.note_hot(facts, key, rule, started);
+        }
+        let Some(rule) = rule else { return Ok(Hot::Sent(None)) };
         let read = HotRead { facts, reads, header, sent, key, rule, started };
         match self.engine.cache.find(key, rule, started) {
             Some(answer) => self.give(&answer, read).await,
             None => Box::pin(self.join(read)).await,
         }
+    }
+
+    fn note_hot(&self, facts: &Facts, key: Key, rule: Option<usize>, started: Instant) {
+        let Digest { hash, text } = &facts.statement.digest;
+        let (key, user) = (key.0 as u64, &*self.user.name);
+        let noted = Noted { key, digest: *hash, statement: text, user, rule };
+        self.engine.cache.hot_keys.note(&noted, started);
     }
 
     /// Whether the session would read nothing but what everybody sees, and leave nothing behind: it is bound to
@@ -265,6 +281,7 @@ impl Session {
     /// Joins an identical read that is under way, or leads one.
     async fn join(&mut self, read: HotRead<'_>) -> Result<Hot, EngineError> {
         let cache = Arc::clone(&self.engine.cache);
+        self.hot.resort = Some((read.key, read.rule));
         if !self.catalog(Instant::now()).is_some_and(|catalog| catalog.are_fit(&read.reads.tables)) {
             cache.passed(read.rule);
             return Ok(Hot::Sent(None));
@@ -361,7 +378,8 @@ impl Session {
             && !outcome.status.has(StatusFlags::SESSION_STATE_CHANGED);
         let bytes = recording.filter(|_| common).and_then(Recording::finish);
         let Outcome { status, rows, columns, .. } = outcome;
-        fill.end(bytes.map(|bytes| Reply { bytes, status, rows, columns }), started);
+        let took = outcome.took.unwrap_or_default();
+        fill.end(bytes.map(|bytes| Reply { bytes, status, rows, columns, took }), started);
         Ok(outcome)
     }
 

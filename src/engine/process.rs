@@ -58,7 +58,7 @@ impl Engine {
         let admission = Arc::new(Admission::default());
         admission.configure(&snapshot.config.protection, Instant::now());
         let cache = Arc::new(Cache::new(rand::random(), Instant::now()));
-        cache.configure(&snapshot.config.cache);
+        cache.configure(&snapshot.config.cache, Instant::now());
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             reloaded: watch::Sender::new(()),
@@ -86,7 +86,7 @@ impl Engine {
         let new = Arc::new(Snapshot::build(Arc::new(config), rules, Some(&old))?);
         self.snapshot.store(Arc::clone(&new));
         self.admission.configure(&new.config.protection, Instant::now());
-        self.cache.configure(&new.config.cache);
+        self.cache.configure(&new.config.cache, Instant::now());
         old.retire(&new);
         self.reloaded.send_replace(());
         Ok(())

@@ -101,6 +101,10 @@ impl Session {
     ) -> Result<(), EngineError> {
         let statement = &facts.statement;
         let _changing = self.engine.definitions.change(statement);
+        if let Some(what) = facts.own_show {
+            self.skip_command(header).await?;
+            return Box::pin(self.show(what, statement)).await;
+        }
         if self.answered_elsewhere(facts, header, context).await? {
             return Ok(());
         }
@@ -139,7 +143,8 @@ impl Session {
         };
         let sending = Sending { facts, relay, header, prepared: None };
         let outcome = self.send_and_confirm(sending, context).await;
-        let outcome = self.fill_hot(fill, outcome, context.started())?;
+        let outcome = self.fill_hot(fill, outcome, context.started());
+        let Some(outcome) = self.or_old(outcome, facts, None).await? else { return Ok(()) };
         if sets && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
         }

@@ -50,6 +50,8 @@ pub struct Switch {
     pub tier_from: Option<Tier>,
     /// So many at once; none: they are refused.
     pub concurrency: Option<u32>,
+    /// They are answered from what is kept, be it old; refused is only what is not.
+    pub kept_only: bool,
     /// Why.
     pub reason: String,
     /// When it reverts.
@@ -219,6 +221,7 @@ impl Switch {
             matcher,
             tier_from: None,
             concurrency: None,
+            kept_only: false,
             reason: String::new(),
             until: now,
             rule: None,
@@ -229,6 +232,7 @@ impl Switch {
         let mut rule = Rule::passing(&self.name, self.matcher.clone(), self.until);
         rule.tier_from = self.tier_from;
         match self.concurrency {
+            None if self.kept_only => rule.verdict = Verdict::KeptOnly,
             None => rule.verdict = Verdict::SwitchedOff,
             Some(limit) => {
                 let gate = GateSettings {
@@ -321,6 +325,7 @@ impl From<Denial> for Refusal {
         match denial {
             Denial::Rule(name) => Self::Denied(name),
             Denial::Switch(name, retry_after) => Self::SwitchedOff { name, retry_after },
+            Denial::KeptOnly(name, retry_after) => Self::NotKept { name, retry_after },
         }
     }
 }

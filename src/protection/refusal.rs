@@ -40,6 +40,14 @@ pub enum Refusal {
         /// When it reverts.
         retry_after: Duration,
     },
+    /// An operator lets such statements be answered from what is kept only, and nothing is.
+    #[error("switch {name:?} has turned this statement off, and no result of it is kept")]
+    NotKept {
+        /// The switch.
+        name: Arc<str>,
+        /// When it reverts.
+        retry_after: Duration,
+    },
     /// More a second than the rule allows.
     #[error("rule {name:?} allows no more statements at this rate")]
     TooFast {
@@ -111,6 +119,7 @@ impl Refusal {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::SwitchedOff { retry_after, .. }
+            | Self::NotKept { retry_after, .. }
             | Self::TooFast { retry_after, .. }
             | Self::Busy { retry_after, .. }
             | Self::ServerFails(retry_after)
@@ -123,6 +132,22 @@ impl Refusal {
         }
     }
 
+    /// Whether an old result would have been better than this.
+    #[must_use]
+    pub const fn is_eased_by_old_results(&self) -> bool {
+        match self {
+            Self::NotKept { .. } | Self::ServerFails(_) | Self::DigestFails(_) => true,
+            Self::Busy { reason, .. } => matches!(reason, Reason::Closed),
+            Self::Denied(_)
+            | Self::SwitchedOff { .. }
+            | Self::TooFast { .. }
+            | Self::TooLong(_)
+            | Self::TooManyRows(_)
+            | Self::TooManyBytes(_)
+            | Self::Killed => false,
+        }
+    }
+
     /// Who caused it.
     #[must_use]
     pub const fn blame(&self) -> Blame {
@@ -132,7 +157,9 @@ impl Refusal {
             | Self::TooManyRows(_)
             | Self::TooManyBytes(_)
             | Self::Killed => Blame::Client,
-            Self::SwitchedOff { .. } | Self::TooFast { .. } | Self::Busy { .. } => Blame::Proxy,
+            Self::SwitchedOff { .. } | Self::NotKept { .. } | Self::TooFast { .. } | Self::Busy { .. } => {
+                Blame::Proxy
+            }
             Self::ServerFails(_) | Self::DigestFails(_) => Blame::Backend,
         }
     }
@@ -155,7 +182,7 @@ impl Refusal {
         };
         match self {
             Self::Denied(_) => SqlError::new(1227, "42000", text("DZ0501")),
-            Self::SwitchedOff { .. } => SqlError::new(1203, "42000", text("DZ0502")),
+            Self::SwitchedOff { .. } | Self::NotKept { .. } => SqlError::new(1203, "42000", text("DZ0502")),
             Self::TooFast { .. } => SqlError::new(1226, "42000", text("DZ0503")),
             Self::Busy { .. } => SqlError::new(1203, "42000", text("DZ0504")),
             Self::ServerFails(_) => SqlError::new(1203, "42000", text("DZ0505")),
@@ -180,6 +207,7 @@ mod tests {
         for (refusal, code, number) in [
             (Refusal::Denied(Arc::clone(&name)), 1227, "DZ0501"),
             (Refusal::SwitchedOff { name: Arc::clone(&name), retry_after: second }, 1203, "DZ0502"),
+            (Refusal::NotKept { name: Arc::clone(&name), retry_after: second }, 1203, "DZ0502"),
             (Refusal::TooFast { name: Arc::clone(&name), retry_after: second }, 1226, "DZ0503"),
             (busy(Reason::Full), 1203, "DZ0504"),
             (busy(Reason::Late), 1203, "DZ0504"),

@@ -23,6 +23,8 @@ pub(crate) enum Verdict {
     Deny,
     /// It is denied until the switch reverts.
     SwitchedOff,
+    /// It is answered from what is kept, be it old, or denied, until the switch reverts.
+    KeptOnly,
 }
 
 /// See the module's text.

@@ -10,9 +10,13 @@ pub struct CacheRuleNumbers {
     /// Its name.
     pub rule: String,
     /// What became of its statements, by what it is called.
-    pub outcomes: [(&'static str, u64); 4],
+    pub outcomes: [(&'static str, u64); 5],
     /// Results that were kept.
     pub kept: u64,
+    /// Reads that asked anew while others were given what was kept.
+    pub renewed: u64,
+    /// Results that the server was too quick about to be kept.
+    pub cheap: u64,
 }
 
 /// The cache at one moment.
@@ -38,9 +42,14 @@ pub fn write_cache(sink: &mut Sink<'_>, totals: &CacheTotals, rules: &[CacheRule
     let samples: Vec<Sample<'_, u64>> = reads.iter().map(|(labels, n)| (labels.as_slice(), *n)).collect();
     sink.counters("dazzle_cache_reads", "Reads that a rule of the cache is about, by outcome", &samples)?;
     let labels: Vec<[(&str, &str); 1]> = rules.iter().map(|rule| [("rule", rule.rule.as_str())]).collect();
-    let kept: Vec<Sample<'_, u64>> =
-        labels.iter().zip(rules).map(|(labels, rule)| (labels.as_slice(), rule.kept)).collect();
-    sink.counters("dazzle_cache_kept", "Results that were kept", &kept)?;
+    let of_rules = |number: fn(&CacheRuleNumbers) -> u64| -> Vec<Sample<'_, u64>> {
+        labels.iter().zip(rules).map(|(labels, rule)| (labels.as_slice(), number(rule))).collect()
+    };
+    sink.counters("dazzle_cache_kept", "Results that were kept", &of_rules(|rule| rule.kept))?;
+    let renewed = of_rules(|rule| rule.renewed);
+    sink.counters("dazzle_cache_renewed", "Reads that asked anew before a result ended", &renewed)?;
+    let cheap = of_rules(|rule| rule.cheap);
+    sink.counters("dazzle_cache_cheap", "Results that were not kept, for their little cost", &cheap)?;
     sink.counters(
         "dazzle_cache_invalidations",
         "Writes that ended kept results, by their reach",

@@ -17,6 +17,7 @@ mod connection_id;
 mod differential;
 mod failures;
 mod grammar;
+mod hot_policies;
 mod hot_reads;
 mod hot_rows;
 mod ids;

@@ -16,7 +16,7 @@ const TABLE: Kind<String> = Kind {
         let name = kind::word(node)?;
         if name.contains('.') {
             Err("must be the table's name alone, without its schema".to_owned())
-        } else if !is_plain(&name) {
+        } else if !is_plain(name) {
             Err("must be letters of ASCII, digits, `_`, `$` or `-`".to_owned())
         } else {
             Ok(name.to_ascii_lowercase())
@@ -86,10 +86,17 @@ fn rule(section: &Section<'_>) -> CacheRule {
         digests: section.list("digests", &DIGEST).into_iter().map(|(_, digest)| digest).collect(),
         keys: section.list("keys", &KEY).into_iter().map(|(_, key)| key).collect(),
         ttl: section.setting("ttl", &kind::DURATION, default.ttl),
+        soft_ttl: section.optional("soft_ttl", &kind::DEADLINE),
+        stale: section.setting("stale", &kind::DURATION, default.stale),
+        cost_min: section.setting("cost_min", &kind::DURATION, default.cost_min),
     };
     section.finish();
     if rule.tables.is_empty() {
         section.problem("tables", "must name every table that the results are read from");
+    }
+    if rule.soft_ttl.is_some_and(|soft| soft >= rule.ttl) {
+        section
+            .problem("soft_ttl", "must be shorter than ttl: it is when a result is renewed before its end");
     }
     if let Some((table, _)) = rule.keys.iter().find(|(table, _)| !rule.tables.contains(table)) {
         section.problem("keys", format!("`{table}` is none of the rule's tables"));

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::backend::ResultSet;
 use crate::config::Hint;
 use crate::engine::admission::end_parts;
 use crate::engine::error::EngineError;
@@ -18,10 +17,7 @@ use crate::error::ProxyError;
 use crate::sharding::{Action, Fanout, Generate, HintsUsed, Plan, Scatter, SlotId, Sql, plan};
 use crate::sql::{Effects, Kind, ShowKind};
 use crate::telemetry::StatementContext;
-use crate::wire::{
-    BINARY_CHARSET, Capabilities, ColumnDefinition, HEADER_BYTES, Header, OkPacket, StatusFlags, Writer,
-    column_type,
-};
+use crate::wire::{Capabilities, HEADER_BYTES, Header, OkPacket, StatusFlags};
 
 /// What is to be done still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +192,11 @@ impl Session {
                 self.answer_status(self.state.idle_status()).await?;
             }
             Work::Use(schema) => self.init_db(schema).await?,
-            Work::Explain(lines) => self.answer_lines(&lines).await?,
+            Work::Explain(lines) => {
+                let rows: Vec<Vec<String>> =
+                    lines.into_iter().map(|(what, how)| vec![what.to_owned(), how]).collect();
+                self.answer_table(&["what", "how"], &rows).await?;
+            }
         }
         Ok(Routed::Done)
     }
@@ -310,41 +310,6 @@ impl Session {
         self.state.status = status;
         (self.state.row_count, self.state.warnings) = (0, 0);
         Ok(self.client.send_ok(&OkPacket { status, ..OkPacket::default() }).await?)
-    }
-
-    /// Answers with a result of two columns.
-    async fn answer_lines(&mut self, lines: &[(&'static str, String)]) -> Result<(), EngineError> {
-        let column = |name: &str| {
-            let definition = ColumnDefinition {
-                catalog: b"def".to_vec(),
-                schema: Vec::new(),
-                table: Vec::new(),
-                org_table: Vec::new(),
-                name: name.as_bytes().to_vec(),
-                org_name: Vec::new(),
-                charset: BINARY_CHARSET,
-                length: 65_535,
-                column_type: column_type::VAR_STRING,
-                flags: 0,
-                decimals: 0,
-                rest: vec![0, 0],
-                extended: None,
-            };
-            let mut payload = Vec::new();
-            definition.encode(&mut payload);
-            payload
-        };
-        let row = |(what, how): &(&str, String)| {
-            let mut row = Vec::new();
-            row.put_lenenc_bytes(what.as_bytes());
-            row.put_lenenc_bytes(how.as_bytes());
-            row
-        };
-        let result =
-            ResultSet { columns: vec![column("what"), column("how")], rows: lines.iter().map(row).collect() };
-        self.state.row_count = -1;
-        let bytes = self.frame_rows(&result);
-        Ok(self.client.send(&bytes).await?)
     }
 }
 

@@ -105,6 +105,8 @@ pub enum Denial {
     Rule(Arc<str>),
     /// A switch of this name, for so long.
     Switch(Arc<str>, Duration),
+    /// A switch of this name, for so long, but for what is kept.
+    KeptOnly(Arc<str>, Duration),
 }
 
 impl Policy {
@@ -207,10 +209,16 @@ impl Policy {
                     rule.count_hit();
                     return Err(Denial::Rule(Arc::clone(&rule.name)));
                 }
-                Verdict::SwitchedOff => {
+                Verdict::SwitchedOff | Verdict::KeptOnly => {
                     rule.count_hit();
                     let left = rule.until.map(|until| until.saturating_duration_since(now));
-                    return Err(Denial::Switch(Arc::clone(&rule.name), left.unwrap_or_default()));
+                    let (name, left) = (Arc::clone(&rule.name), left.unwrap_or_default());
+                    let kept_only = rule.verdict == Verdict::KeptOnly;
+                    return Err(if kept_only {
+                        Denial::KeptOnly(name, left)
+                    } else {
+                        Denial::Switch(name, left)
+                    });
                 }
             }
             let allowance = &mut decision.allowance;
