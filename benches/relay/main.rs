@@ -3,6 +3,7 @@
 //! `cargo bench --bench relay -- --help`; how to read the numbers: `benches/README.md`.
 
 mod client;
+mod direct;
 mod load;
 mod measure;
 mod meter;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::direct::Direct;
 use crate::measure::{Effort, Idle, Line, Middles};
 use crate::process::Role;
 use crate::proxy::{Middle, Ready};
@@ -75,6 +77,9 @@ struct Options {
     /// Another `dazzle` binary in the relay's place: what a change costs
     #[arg(long, value_name = "PATH", conflicts_with_all = ["config", "target", "sharded", "kept"])]
     against: Option<PathBuf>,
+    /// Results are kept, and a real MariaDB, which is also the proxy's server, takes the relay's place
+    #[arg(long, conflicts_with_all = ["config", "target", "sharded", "kept", "against", "self_check"])]
+    direct: bool,
     /// Measures the relay against a second relay: how far from 1.00 is this machine's noise
     #[arg(long, conflicts_with_all = ["proxy", "config", "target", "kept", "against"])]
     self_check: bool,
@@ -108,13 +113,18 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> io::Result<()> {
     let mut server = Role::start(&["server"])?;
-    let server_address = server.address()?;
-    let relay = match &options.against {
-        Some(other) => Middle::dazzle(other, None, server_address)?,
-        None if options.kept || options.sharded => Middle::dazzle(&program(options), None, server_address)?,
-        None => Middle::relay(server_address)?,
+    let direct = options.direct.then(|| Direct::start(KEPT_KEYS)).transpose()?;
+    let own = server.address()?;
+    let server_address = direct.as_ref().map_or(own, |direct| direct.address);
+    let relay = match (&direct, &options.against) {
+        (Some(direct), _) => Middle::running(direct.address, direct.pid),
+        (None, Some(other)) => Middle::dazzle(other, None, server_address)?,
+        (None, None) if options.kept || options.sharded => {
+            Middle::dazzle(&program(options), None, server_address)?
+        }
+        (None, None) => Middle::relay(server_address)?,
     };
-    let keys = if options.kept { KEPT_KEYS } else { KEYS };
+    let keys = if options.kept || options.direct { KEPT_KEYS } else { KEYS };
     let middles = Middles { relay, proxy: proxy(options, server_address)?, server, keys };
     let scenarios = match (options.only.as_slice(), options.summary) {
         ([], true) => Scenario::SUMMARY.as_slice(),
@@ -141,7 +151,7 @@ fn run(options: &Options) -> io::Result<()> {
         show(&line);
         lines.push(line);
     }
-    let with_idle = options.only.is_empty() && options.clients > 0 && !options.self_check;
+    let with_idle = options.only.is_empty() && options.clients > 0 && !options.self_check && !options.direct;
     let idle = with_idle.then(|| measure::idle(&middles.proxy, options.clients as usize)).transpose()?;
     if let Some(idle) = &idle {
         println!(
@@ -169,7 +179,7 @@ fn proxy(options: &Options, server: SocketAddr) -> io::Result<Middle> {
     let program = program(options);
     match options {
         Options { sharded: true, .. } => Middle::sharded(&program, server),
-        Options { kept: true, .. } => Middle::kept(&program, server),
+        Options { kept: true, .. } | Options { direct: true, .. } => Middle::kept(&program, server),
         _ => Middle::dazzle(&program, options.config.as_deref(), server),
     }
 }
@@ -196,7 +206,13 @@ fn json(lines: &[Line], idle: Option<&Idle>, ready: Option<Ready>) -> serde_json
     let rounded = |number: f64| (number * 1000.0).round() / 1000.0;
     let ratios: serde_json::Map<_, _> =
         lines.iter().map(|line| (line.scenario.to_string(), rounded(line.ratio()).into())).collect();
-    let mut summary = serde_json::json!({ "relay_ratio": ratios });
+    let throughput: serde_json::Map<_, _> = lines
+        .iter()
+        .map(|line| {
+            (line.scenario.to_string(), rounded(line.proxy_per_second / line.relay_per_second).into())
+        })
+        .collect();
+    let mut summary = serde_json::json!({ "relay_ratio": ratios, "throughput_ratio": throughput });
     if let Some(idle) = idle {
         summary["idle_kib"] = rounded(idle.logged_in.max(idle.after_statement)).into();
     }
