@@ -10,11 +10,12 @@ mod tally;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
 use dazzle::lab::{Flavor, Lab, LabOptions, Server};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::offer::{Crowd, offer};
 use crate::placement::Cpus;

@@ -88,6 +88,7 @@ struct HotRead<'a> {
 impl Session {
     /// To be held until the client has been told how a statement went that may change what is kept.
     pub(crate) fn begin_write(&mut self, facts: &Facts, header: Header, sent: Sent) -> Option<Writes> {
+        self.hot.resort = None;
         let revision = self.engine.cache.revision();
         if revision == 0 {
             return None;
