@@ -2,6 +2,7 @@
 //!
 //! `scripts/overload -- --help`; how to read the numbers: `benches/README.md`.
 
+mod breaker;
 mod offer;
 #[path = "../relay/placement.rs"]
 mod placement;
@@ -40,6 +41,9 @@ struct Options {
     /// Leaves the direct side out
     #[arg(long)]
     ours_only: bool,
+    /// No load: how a breaker leaves a server alone that hangs or is killed, and lets it in again
+    #[arg(long)]
+    breaker: bool,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -101,6 +105,10 @@ async fn run(options: &Options) -> io::Result<()> {
     let cpus = Cpus::of_this_process()?;
     let _placed = [cpus.last(vec![pid])?, cpus.others(vec![std::process::id()])?];
     stage::fill(server).await?;
+    if options.breaker {
+        println!("{}", breaker::measure(server).await?);
+        return Ok(());
+    }
     let rows = stage::calibrate(server).await?;
     let scene = Scene { server, pid, rows, duration: Duration::from_secs(options.seconds) };
     let mut lines = Vec::new();
@@ -108,7 +116,7 @@ async fn run(options: &Options) -> io::Result<()> {
         let mut crowds = stage::crowds(server.address(), rows).await?;
         lines.extend(scene.ramp("direct", &mut crowds, &options.loads).await?);
     }
-    let proxy = Proxy::start(server, &options.concurrency).await?;
+    let proxy = Proxy::start(server, &format!("    concurrency: {}\n", options.concurrency)).await?;
     let mut crowds = stage::crowds(proxy.address, rows).await?;
     lines.extend(scene.ramp("dazzle", &mut crowds, &options.loads).await?);
     println!("{}", summary(&lines));

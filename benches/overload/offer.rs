@@ -101,5 +101,5 @@ pub(crate) fn statement(random: &mut SmallRng, rows: u32) -> String {
     let first = random.random_range(1..=ROWS - rows);
     let salt = random.random::<u32>();
     let last = first + rows - 1;
-    format!("SELECT SUM(CRC32(MD5(CONCAT(id, {salt})))) FROM item WHERE id BETWEEN {first} AND {last}")
+    format!("SELECT SUM(CRC32(SHA2(CONCAT(id, {salt}), 256))) FROM item WHERE id BETWEEN {first} AND {last}")
 }

@@ -128,7 +128,7 @@ pub(crate) async fn crowds(address: SocketAddr, rows: u32) -> io::Result<Vec<Cro
     Ok(crowds)
 }
 
-async fn connect(address: SocketAddr, user: &str) -> io::Result<Conn> {
+pub(crate) async fn connect(address: SocketAddr, user: &str) -> io::Result<Conn> {
     let options = OptsBuilder::default()
         .ip_or_hostname(address.ip().to_string())
         .tcp_port(address.port())
@@ -146,7 +146,8 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn start(server: &Server, concurrency: &str) -> io::Result<Self> {
+    /// `cluster`: lines of its cluster besides.
+    pub(crate) async fn start(server: &Server, cluster: &str) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         drop(listener);
@@ -160,7 +161,7 @@ impl Proxy {
             .collect();
         let text = format!(
             "listeners:\n- address: {address}\n  tls: disabled\nclusters:\n  main:\n    primary: {}\n    \
-             pool: {{size_max: 64}}\n    tls: {{mode: disabled}}\n    concurrency: {concurrency}\n\
+             pool: {{size_max: 64}}\n    tls: {{mode: disabled}}\n{cluster}\
              users:\n{users}protection:\n  rules:\n{rules}logging: {{level: error}}\n",
             server.address(),
         );

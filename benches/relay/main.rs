@@ -77,8 +77,11 @@ struct Options {
     /// Another `dazzle` binary in the relay's place: what a change costs
     #[arg(long, value_name = "PATH", conflicts_with_all = ["config", "target", "sharded", "kept"])]
     against: Option<PathBuf>,
-    /// Results are kept, and a real MariaDB, which is also the proxy's server, takes the relay's place
+    /// Concurrency, breakers and rules are set, and a proxy without them takes the relay's place: what the doors cost
     #[arg(long, conflicts_with_all = ["config", "target", "sharded", "kept", "against", "self_check"])]
+    doors: bool,
+    /// Results are kept, and a real MariaDB, which is also the proxy's server, takes the relay's place
+    #[arg(long, conflicts_with_all = ["config", "target", "sharded", "kept", "against", "doors", "self_check"])]
     direct: bool,
     /// Measures the relay against a second relay: how far from 1.00 is this machine's noise
     #[arg(long, conflicts_with_all = ["proxy", "config", "target", "kept", "against"])]
@@ -119,7 +122,7 @@ fn run(options: &Options) -> io::Result<()> {
     let relay = match (&direct, &options.against) {
         (Some(direct), _) => Middle::running(direct.address, direct.pid),
         (None, Some(other)) => Middle::dazzle(other, None, server_address)?,
-        (None, None) if options.kept || options.sharded => {
+        (None, None) if options.kept || options.sharded || options.doors => {
             Middle::dazzle(&program(options), None, server_address)?
         }
         (None, None) => Middle::relay(server_address)?,
@@ -179,6 +182,7 @@ fn proxy(options: &Options, server: SocketAddr) -> io::Result<Middle> {
     let program = program(options);
     match options {
         Options { sharded: true, .. } => Middle::sharded(&program, server),
+        Options { doors: true, .. } => Middle::doors(&program, server),
         Options { kept: true, .. } | Options { direct: true, .. } => Middle::kept(&program, server),
         _ => Middle::dazzle(&program, options.config.as_deref(), server),
     }

@@ -40,6 +40,16 @@ const SHARDING: &str = "sharding:\n  rules: [\"{rules}\"]\n";
 /// Results of the one table are kept.
 const CACHE: &str = "cache:\n  rules: [{name: orders, tables: [orders], ttl: 1h}]\n";
 
+/// Every door that a statement may have to pass, and none that it waits at.
+const DOORS: &str = "    concurrency: {mode: adaptive, min: 64, max: 64}\n    breaker: {enabled: true, slow: 1s, per_digest: true}\n";
+const DOOR_RULES: &str = r#"
+protection:
+  rules:
+    - {name: first, users: [bench], kinds: [read], tier: 2, concurrency: 1000, rate: 10000000}
+    - {name: spare the tables, kinds: [whole_table, drop, truncate], deny: true}
+    - {name: no endless ones, tables: [orders], rows_max: 100000}
+"#;
+
 /// The server's one table by its key, in four slots.
 const RULES: &str = r#"
 api: dazzle/v1
@@ -107,6 +117,12 @@ impl Middle {
     /// The same with results of the table kept.
     pub(crate) fn kept(program: &Path, server: SocketAddr) -> io::Result<Self> {
         Self::serve(program, &(CONFIG.to_owned() + CACHE), server)
+    }
+
+    /// The same with every door that protects a server.
+    pub(crate) fn doors(program: &Path, server: SocketAddr) -> io::Result<Self> {
+        let template = CONFIG.replace("    pool:\n", &format!("{DOORS}    pool:\n")) + DOOR_RULES;
+        Self::serve(program, &template, server)
     }
 
     fn serve(program: &Path, template: &str, server: SocketAddr) -> io::Result<Self> {
