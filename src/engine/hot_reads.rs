@@ -41,8 +41,8 @@ pub(crate) struct HotReads {
     written: Option<Box<Reach>>,
     /// The statement has been answered from memory.
     pub(super) hit: bool,
-    /// Where an old result of the read that is sent may be found.
-    pub(super) resort: Option<(Key, usize)>,
+    /// Where an old result of the read that is sent may be found. Boxed: a session mostly waits for a command.
+    pub(super) resort: Option<Box<(Key, usize)>>,
     /// Whose results it may see: a hash, and whom it is of. Weak, so that the address is nobody else's meanwhile.
     identity: Option<(Weak<User>, u128)>,
 }
@@ -282,7 +282,7 @@ impl Session {
     /// Joins an identical read that is under way, or leads one.
     async fn join(&mut self, read: HotRead<'_>) -> Result<Hot, EngineError> {
         let cache = Arc::clone(&self.engine.cache);
-        self.hot.resort = Some((read.key, read.rule));
+        self.hot.resort = Some(Box::new((read.key, read.rule)));
         if !self.catalog(Instant::now()).is_some_and(|catalog| catalog.are_fit(&read.reads.tables)) {
             cache.passed(read.rule);
             return Ok(Hot::Sent(None));

@@ -34,7 +34,7 @@ impl Session {
         };
         let now = Instant::now();
         let resort = resort.filter(|_| is_eased(&error) && !self.is_bound());
-        match resort.and_then(|(key, rule)| self.engine.cache.find_old(key, rule, now)) {
+        match resort.and_then(|resort| self.engine.cache.find_old(resort.0, resort.1, now)) {
             None => Err(error),
             Some(answer) => {
                 self.give_old(&answer, facts, prepared, now).await?;
