@@ -48,6 +48,16 @@ impl Pad {
         })
     }
 
+    /// The weights without those of spaces at the end that the comparison does not look at.
+    #[must_use]
+    pub fn stripped<'a>(&self, mut weights: &'a [u8]) -> &'a [u8] {
+        while let Some(less) = weights.strip_suffix(&*self.weights).filter(|less| less.len() < weights.len())
+        {
+            weights = less;
+        }
+        weights
+    }
+
     /// Compares what one text has more than the other with spaces without end.
     fn against_spaces(&self, more: &[u8]) -> Ordering {
         if self.weights.is_empty() {
@@ -80,6 +90,8 @@ mod tests {
                 expected.reverse(),
                 "{right:?} {left:?}"
             );
+            let (left, right) = (weights(left), weights(right));
+            assert_eq!(pad.stripped(&left) == pad.stripped(&right), expected == Ordering::Equal);
         };
         check(&padded, "a", "A  ", Ordering::Equal);
         check(&padded, "a", "a\t", Ordering::Greater);

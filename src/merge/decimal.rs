@@ -177,6 +177,13 @@ pub(crate) fn compare(left: &[u8], right: &[u8]) -> Result<Ordering, MergeError>
     })
 }
 
+/// The one text of all decimals of a value.
+pub(crate) fn canonical(text: &[u8]) -> Result<Vec<u8>, MergeError> {
+    let number = Sized::of(text)?;
+    let sign: &[u8] = if number.sign < 0 { b"-" } else { b"" };
+    Ok([sign, number.whole, b".", number.fraction].concat())
+}
+
 /// A decimal without meaningless zeros.
 struct Sized<'a> {
     sign: i8,
@@ -210,7 +217,7 @@ mod tests {
 
     use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 
-    use super::{Decimal, compare};
+    use super::{Decimal, canonical, compare};
 
     fn sum(texts: &[&str], scale: usize) -> String {
         let mut sum = Decimal::default();
@@ -266,6 +273,7 @@ mod tests {
         fn trailing_zeros_do_not_matter(n in "-?[0-9]{1,40}\\.[0-9]{1,20}".prop_map(|n| n), zeros in 0_usize..9) {
             let longer = format!("{n}{}", "0".repeat(zeros));
             prop_assert_eq!(compare(n.as_bytes(), longer.as_bytes()).unwrap(), Ordering::Equal);
+            prop_assert_eq!(canonical(n.as_bytes()).unwrap(), canonical(longer.as_bytes()).unwrap());
         }
     }
 }

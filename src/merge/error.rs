@@ -39,6 +39,12 @@ pub enum MergeError {
     /// An expression of aggregates with a value that no server can be given exactly.
     #[error("a value of an expression cannot be handed to a server")]
     Uncomputed,
+    /// A GROUP_CONCAT that a server would cut.
+    #[error("GROUP_CONCAT is longer than group_concat_max_len")]
+    Cut,
+    /// An expression of an average that depends on how many digits of it a server's plan keeps.
+    #[error("an expression depends on hidden digits of an average")]
+    Digits,
     /// A cell that is not what its column's type says.
     #[error("a slot sent a {0}")]
     Malformed(#[from] Malformed),
@@ -66,7 +72,7 @@ impl ProxyError for MergeError {
     fn blame(&self) -> Blame {
         match self {
             Self::Unordered { .. } | Self::Missing { .. } | Self::Collation(_) => Blame::Client,
-            Self::Memory(_) | Self::Overflow | Self::Uncomputed => Blame::Client,
+            Self::Memory(_) | Self::Overflow | Self::Uncomputed | Self::Digits | Self::Cut => Blame::Client,
             Self::Drift | Self::Disorder | Self::Malformed(_) => Blame::Backend,
         }
     }
@@ -120,6 +126,18 @@ impl ProxyError for MergeError {
                 "42000",
                 "DZ1408: an expression of aggregates across slots takes BIGINT, DECIMAL and DOUBLE alone; select \
                  the aggregates themselves",
+            ),
+            Self::Cut => SqlError::new(
+                1235,
+                "42000",
+                "DZ1410: GROUP_CONCAT over several slots would be cut at group_concat_max_len; raise it, or restrict \
+                 the statement to one slot by its key",
+            ),
+            Self::Digits => SqlError::new(
+                1235,
+                "42000",
+                "DZ1409: this expression of an average depends on how many digits of it a server's plan keeps; round \
+                 less, or select SUM and COUNT",
             ),
             Self::Overflow => SqlError::new(1690, "22003", "DECIMAL value is out of range in 'SUM'"),
             Self::Malformed(_) => SqlError::new(

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::merge::decimal::Decimal;
+use crate::merge::distinct::DistinctSet;
 use crate::merge::error::MergeError;
 use crate::merge::number::{Number, encode_double, encode_integer};
 use crate::merge::plan::{BitOperation, Fold, Grouping, OrderKey};
@@ -14,6 +15,10 @@ use crate::wire::{Malformed, column_type};
 #[derive(Debug)]
 pub(crate) struct Folding {
     keys: usize,
+    /// What the DISTINCT aggregates have met in this group.
+    sets: Vec<DistinctSet>,
+    separators: Vec<Vec<u8>>,
+    bytes_max: usize,
     implicit: bool,
     accumulators: Vec<Accumulator>,
     /// The group's first row; its cells are those that are not computed.
@@ -23,11 +28,16 @@ pub(crate) struct Folding {
 }
 
 impl Folding {
-    pub(crate) fn new(grouping: &Grouping, layout: &Layout) -> Result<Self, MergeError> {
+    pub(crate) fn new(grouping: &Grouping, layout: &Layout, bytes_max: usize) -> Result<Self, MergeError> {
+        let set =
+            |(n, keys): (usize, &Vec<OrderKey>)| DistinctSet::new(keys, grouping.ordered == Some(n), layout);
         let accumulators =
             grouping.folds.iter().map(|fold| Accumulator::new(*fold, layout)).collect::<Result<_, _>>()?;
         Ok(Self {
             keys: grouping.keys,
+            sets: grouping.sets.iter().enumerate().map(set).collect::<Result<_, _>>()?,
+            separators: grouping.separators.clone(),
+            bytes_max,
             implicit: grouping.implicit,
             accumulators,
             first: None,
@@ -35,9 +45,15 @@ impl Folding {
         })
     }
 
-    /// The comparators of MIN and MAX.
+    /// The comparators of MIN and MAX, and of DISTINCT.
     pub(crate) fn comparators(&mut self) -> impl Iterator<Item = &mut Comparator> {
-        self.accumulators.iter_mut().filter_map(|accumulator| accumulator.comparator.as_mut())
+        let extremes = self.accumulators.iter_mut().filter_map(|accumulator| accumulator.comparator.as_mut());
+        extremes.chain(self.sets.iter_mut().flat_map(DistinctSet::comparators))
+    }
+
+    /// The columns that DISTINCT looks at.
+    pub(crate) fn set_columns(&self) -> Vec<usize> {
+        self.sets.iter().flat_map(DistinctSet::columns).collect()
     }
 
     /// Takes in the next row in order. Returns the group before it, if it begins another one.
@@ -55,9 +71,22 @@ impl Folding {
         let finished = if within || self.first.is_none() { None } else { self.take(layout)? };
         let arguments = row.keys.get(self.keys..).unwrap_or_default();
         let known = within && same == comparators.len();
-        let counts = !known && !arguments.contains(&Key::Null);
+        let by_order = !known && !arguments.contains(&Key::Null);
+        let (mut counts, mut bytes) = (Vec::with_capacity(self.sets.len()), 0);
+        for set in &mut self.sets {
+            if !within {
+                set.clear();
+            }
+            counts.push(set.is_new(row, by_order, layout)?);
+            bytes += set.bytes();
+        }
         for accumulator in &mut self.accumulators {
-            accumulator.add(row, counts, layout)?;
+            let counts = accumulator.set().is_none_or(|set| counts.get(set) == Some(&true));
+            accumulator.add(row, counts, &self.separators, layout)?;
+            bytes += accumulator.bytes();
+        }
+        if bytes > self.bytes_max {
+            return Err(MergeError::Memory(self.bytes_max));
         }
         if self.first.is_none() {
             self.first = Some(row.clone());
@@ -96,11 +125,12 @@ pub(crate) fn columns_of(fold: &Fold) -> Vec<usize> {
         Fold::Count { column }
         | Fold::Sum { column }
         | Fold::Bits { column, .. }
-        | Fold::CountDistinct { column } => vec![column],
+        | Fold::CountDistinct { column, .. } => vec![column],
         Fold::Average { column, sum, count } => vec![column, sum, count],
         Fold::Min { key } | Fold::Max { key } => vec![key.column],
-        Fold::SumDistinct { column, value } => vec![column, value],
-        Fold::AverageDistinct { column, sum, value } => vec![column, sum, value],
+        Fold::SumDistinct { column, value, .. } => vec![column, value],
+        Fold::AverageDistinct { column, sum, value, .. } => vec![column, sum, value],
+        Fold::Concat { column, length, length_max, .. } => vec![column, length, length_max],
     }
 }
 
@@ -134,6 +164,8 @@ enum State {
         count: u64,
     },
     Extreme(Box<Row>),
+    /// The text, and its length in its own character set.
+    Text(Vec<u8>, i128),
 }
 
 impl Accumulator {
@@ -152,12 +184,36 @@ impl Accumulator {
             }
             Fold::Count { .. } | Fold::Sum { .. } | Fold::Average { .. } => None,
             Fold::CountDistinct { .. } | Fold::SumDistinct { .. } | Fold::AverageDistinct { .. } => None,
+            Fold::Concat { .. } => None,
         };
         Ok(Self { fold, comparator, state: State::Empty })
     }
 
-    /// Takes in a row; `counts`: its DISTINCT argument is a new one.
-    fn add(&mut self, row: &Row, counts: bool, layout: &Layout) -> Result<(), MergeError> {
+    /// The set of its DISTINCT argument.
+    const fn set(&self) -> Option<usize> {
+        match self.fold {
+            Fold::CountDistinct { set, .. }
+            | Fold::SumDistinct { set, .. }
+            | Fold::AverageDistinct { set, .. } => Some(set),
+            Fold::Concat { set, .. } => set,
+            Fold::Count { .. } | Fold::Sum { .. } | Fold::Average { .. } => None,
+            Fold::Min { .. } | Fold::Max { .. } | Fold::Bits { .. } => None,
+        }
+    }
+
+    /// What it holds.
+    const fn bytes(&self) -> usize {
+        if let State::Text(text, _) = &self.state { text.len() } else { 0 }
+    }
+
+    /// Takes in a row; `counts`: its DISTINCT argument, if it has one, is new.
+    fn add(
+        &mut self,
+        row: &Row,
+        counts: bool,
+        separators: &[Vec<u8>],
+        layout: &Layout,
+    ) -> Result<(), MergeError> {
         match self.fold {
             Fold::Count { column } => self.add_count(count(row, column, layout)?),
             Fold::CountDistinct { .. } => self.add_count(i128::from(counts)),
@@ -166,11 +222,17 @@ impl Accumulator {
                 let n = u64::try_from(count(row, counted, layout)?).unwrap_or(0);
                 self.add_number(row, (sum, sum), n, layout)
             }
-            Fold::SumDistinct { column, value } if counts => self.add_number(row, (value, column), 1, layout),
+            Fold::SumDistinct { column, value, .. } if counts => {
+                self.add_number(row, (value, column), 1, layout)
+            }
             Fold::AverageDistinct { sum, value, .. } if counts => {
                 self.add_number(row, (value, sum), 1, layout)
             }
-            Fold::SumDistinct { .. } | Fold::AverageDistinct { .. } => Ok(()),
+            Fold::Concat { column, length, length_max, separator, .. } if counts => {
+                let separator = separators.get(separator).map(Vec::as_slice).unwrap_or_default();
+                self.add_text(row, (column, length, length_max), separator, layout)
+            }
+            Fold::SumDistinct { .. } | Fold::AverageDistinct { .. } | Fold::Concat { .. } => Ok(()),
             Fold::Bits { operation, column } => self.add_bits(row, operation, column, layout),
             Fold::Min { .. } => self.add_extreme(row, Ordering::Less, layout),
             Fold::Max { .. } => self.add_extreme(row, Ordering::Greater, layout),
@@ -226,6 +288,32 @@ impl Accumulator {
         Ok(())
     }
 
+    /// Appends a text. What a server would cut is refused a little before: a text of a slot may have lost a character.
+    fn add_text(
+        &mut self,
+        row: &Row,
+        (text, length, length_max): (usize, usize, usize),
+        separator: &[u8],
+        layout: &Layout,
+    ) -> Result<(), MergeError> {
+        const CHARACTER_BYTES: i128 = 4;
+        let Some(more) = row.cell(text) else { return Ok(()) };
+        let (more_length, max) = (count(row, length, layout)?, count(row, length_max, layout)?);
+        let total = match &mut self.state {
+            State::Text(all, total) => {
+                all.extend_from_slice(separator);
+                all.extend_from_slice(more);
+                *total += more_length + separator.len() as i128 * CHARACTER_BYTES;
+                *total
+            }
+            state => {
+                *state = State::Text(more.to_vec(), more_length);
+                more_length
+            }
+        };
+        if total > max - CHARACTER_BYTES { Err(MergeError::Cut) } else { Ok(()) }
+    }
+
     fn add_extreme(&mut self, row: &Row, wanted: Ordering, layout: &Layout) -> Result<(), MergeError> {
         let Some(comparator) = &self.comparator else { return Ok(()) };
         let cell = row.cells.get(comparator.column).cloned().flatten();
@@ -249,7 +337,10 @@ impl Accumulator {
     fn take(&mut self, cells: &mut [Option<Vec<u8>>], layout: &Layout) -> Result<(), MergeError> {
         let state = std::mem::take(&mut self.state);
         match self.fold {
-            Fold::Count { column } | Fold::CountDistinct { column } => {
+            Fold::Concat { column, .. } => {
+                cells[column] = if let State::Text(text, _) = state { Some(text) } else { None };
+            }
+            Fold::Count { column } | Fold::CountDistinct { column, .. } => {
                 let n = if let State::Count(n) = state { n } else { 0 };
                 cells[column] = Some(encode_integer(n, &layout.columns[column], layout.format));
             }

@@ -52,6 +52,7 @@ pub struct Merger {
     collations: Arc<Collations>,
     /// Rows still to be left out.
     offset: u64,
+    skipped: u64,
     /// Rows still to be passed on.
     limit: u64,
 }
@@ -63,10 +64,14 @@ impl Merger {
     /// [`MergeError`] if a type of them cannot be merged as the plan demands.
     pub fn new(
         plan: &MergePlan,
-        columns: Vec<ColumnDefinition>,
+        mut columns: Vec<ColumnDefinition>,
         sources: usize,
         options: &MergeOptions,
     ) -> Result<Self, MergeError> {
+        for column in columns.iter_mut().filter(|_| plan.anonymous) {
+            (column.schema, column.table) = (Vec::new(), Vec::new());
+            (column.org_table, column.org_name) = (Vec::new(), Vec::new());
+        }
         let resolve = |key: &_| Comparator::resolve(*key, &columns, Purpose::Order);
         let comparators = plan.input.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
         let sort = plan.sort.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
@@ -76,13 +81,15 @@ impl Merger {
         let shown = if plan.computed.is_some() { columns.len() } else { plan.shown };
         let layout = Layout { format: options.format, columns, shown };
         let computed = plan.computed.as_ref();
-        let computing = computed
-            .map(|computed| Computing::new(computed, &layout, plan.shown, options.bytes_max))
-            .transpose()?;
-        let folding = plan.grouping.as_ref().map(|grouping| Folding::new(grouping, &layout)).transpose()?;
+        let computing =
+            computed.map(|computed| Computing::new(computed, &layout, plan.shown, options)).transpose()?;
+        let folding = plan.grouping.as_ref();
+        let folding =
+            folding.map(|grouping| Folding::new(grouping, &layout, options.bytes_max)).transpose()?;
         let mut used: Vec<bool> = (0..layout.columns.len()).map(|column| column < plan.shown).collect();
         let folds = plan.grouping.iter().flat_map(|grouping| &grouping.folds);
-        let looked_at = comparators.iter().chain(&sort).map(|comparator| comparator.column);
+        let sets = folding.iter().flat_map(Folding::set_columns);
+        let looked_at = comparators.iter().chain(&sort).map(|comparator| comparator.column).chain(sets);
         for column in looked_at.chain(folds.flat_map(columns_of)) {
             if let Some(used) = used.get_mut(column) {
                 *used = true;
@@ -101,6 +108,7 @@ impl Merger {
             sorted: None,
             collations: Arc::clone(&options.collations),
             offset: plan.offset,
+            skipped: 0,
             limit: plan.limit.unwrap_or(u64::MAX),
         })
     }
@@ -115,6 +123,12 @@ impl Merger {
     #[must_use]
     pub const fn computing(&mut self) -> Option<Computing> {
         self.computing.take()
+    }
+
+    /// Rows that OFFSET has left out so far: servers count them as found.
+    #[must_use]
+    pub const fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// Checks that another source answers with the same columns; they may lie in another schema.
@@ -231,6 +245,7 @@ impl Merger {
     const fn count(&mut self) -> bool {
         if self.offset > 0 {
             self.offset -= 1;
+            self.skipped += 1;
             return false;
         }
         self.limit -= 1;
@@ -239,7 +254,7 @@ impl Merger {
 }
 
 /// Learns from a source's first row which collations its texts are compared by.
-fn learn<'a>(
+pub(crate) fn learn<'a>(
     row: &Row,
     collations: &Collations,
     comparators: impl Iterator<Item = &'a mut Comparator>,

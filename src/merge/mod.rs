@@ -10,6 +10,7 @@ mod collation;
 mod computed;
 mod condition;
 mod decimal;
+mod distinct;
 mod error;
 mod fold;
 mod merger;
@@ -18,17 +19,19 @@ mod plan;
 mod row;
 mod sort;
 mod sources;
+mod temporal;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
 pub use collation::{Collations, Pad};
-pub use computed::Computing;
+pub use computed::{Computing, Finished};
 pub use error::{MergeError, Needed};
 pub use merger::{MergeOptions, Merger, Step};
 pub use plan::{
-    BitOperation, Computed, ComputedItem, Condition, Fold, Grouping, MergePlan, Operand, Operator, OrderKey,
+    BitOperation, Computed, ComputedItem, ComputedKey, Condition, Fold, Grouping, MergePlan, Operand,
+    Operator, OrderKey,
 };
 pub use row::RowFormat;
 pub use sources::Need;

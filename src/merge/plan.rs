@@ -26,27 +26,53 @@ pub struct MergePlan {
     pub offset: u64,
     /// Rows passed on at most.
     pub limit: Option<u64>,
+    /// The columns are of no table, whatever the sources say.
+    pub anonymous: bool,
     /// Columns that are computed from the others by a server, when the rows are complete. Hidden columns are
     /// then part of the merged rows.
     pub computed: Option<Computed>,
 }
 
-/// Expressions of merged values.
+/// Expressions of merged values, and what depends on them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Computed {
     /// The columns of the values, which the expressions call `d.c0`, `d.c1` and so on.
     pub leaves: Vec<usize>,
     /// The expressions.
     pub items: Vec<ComputedItem>,
+    /// HAVING: the number of the item that is 1 for the rows that count.
+    pub filter: Option<usize>,
+    /// The order of the result, if expressions decide it.
+    pub sort: Vec<ComputedKey>,
+    /// Rows left out at the beginning, of those that count.
+    pub offset: u64,
+    /// Rows passed on at most.
+    pub limit: Option<u64>,
 }
 
 /// One of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ComputedItem {
-    /// The column that the client sees it in.
-    pub column: usize,
-    /// Its text, with its title.
+    /// The column that the client sees it in, whose definition the sources have sent.
+    pub column: Option<usize>,
+    /// Its text.
     pub text: Vec<u8>,
+    /// The number of another item whose values must be the same.
+    pub twin: Option<usize>,
+}
+
+/// What computed rows are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComputedKey {
+    /// A column of the merged rows.
+    Column(OrderKey),
+    /// An expression.
+    Item {
+        /// Its number.
+        item: usize,
+        /// DESC.
+        descending: bool,
+    },
 }
 
 /// A value that rows are ordered by. How its type is compared follows from the definition of its column;
@@ -100,13 +126,18 @@ impl OrderKey {
 /// Rows with equal keys become one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grouping {
-    /// How many keys of [`MergePlan::input`], from the first, make the group. The keys behind them are the
-    /// argument of the DISTINCT aggregates; there is one such argument at most.
+    /// How many keys of [`MergePlan::input`], from the first, make the group. Those behind them order its rows.
     pub keys: usize,
     /// No GROUP BY: there is exactly one row, even if no source sends any.
     pub implicit: bool,
     /// Cells that are computed. All others are those of the group's first row.
     pub folds: Vec<Fold>,
+    /// The arguments of DISTINCT aggregates, each a list of values.
+    pub sets: Vec<Vec<OrderKey>>,
+    /// The one of them that the rows of a group are ordered by, so that nothing need be remembered of it.
+    pub ordered: Option<usize>,
+    /// What GROUP_CONCAT puts between values.
+    pub separators: Vec<Vec<u8>>,
 }
 
 /// A computed cell.
@@ -152,6 +183,8 @@ pub enum Fold {
     CountDistinct {
         /// `COUNT(x)`.
         column: usize,
+        /// The argument, of [`Grouping::sets`].
+        set: usize,
     },
     /// SUM(DISTINCT x).
     SumDistinct {
@@ -159,6 +192,8 @@ pub enum Fold {
         column: usize,
         /// `x` itself.
         value: usize,
+        /// The argument, of [`Grouping::sets`].
+        set: usize,
     },
     /// AVG(DISTINCT x).
     AverageDistinct {
@@ -168,6 +203,21 @@ pub enum Fold {
         sum: usize,
         /// `x` itself.
         value: usize,
+        /// The argument, of [`Grouping::sets`].
+        set: usize,
+    },
+    /// GROUP_CONCAT: the sources' texts one behind the other, in the order of the rows.
+    Concat {
+        /// `GROUP_CONCAT(x)`.
+        column: usize,
+        /// Its length in bytes of its own character set.
+        length: usize,
+        /// `@@group_concat_max_len`.
+        length_max: usize,
+        /// Of [`Grouping::separators`].
+        separator: usize,
+        /// With DISTINCT, the argument, of [`Grouping::sets`].
+        set: Option<usize>,
     },
 }
 
@@ -236,11 +286,16 @@ impl Fold {
             Self::Count { column }
             | Self::Sum { column }
             | Self::Bits { column, .. }
-            | Self::CountDistinct { column } => each(column),
+            | Self::CountDistinct { column, .. } => each(column),
             Self::Average { column, sum, count } => [column, sum, count].into_iter().for_each(each),
             Self::Min { key } | Self::Max { key } => key.each_column(each),
-            Self::SumDistinct { column, value } => [column, value].into_iter().for_each(each),
-            Self::AverageDistinct { column, sum, value } => [column, sum, value].into_iter().for_each(each),
+            Self::SumDistinct { column, value, .. } => [column, value].into_iter().for_each(each),
+            Self::AverageDistinct { column, sum, value, .. } => {
+                [column, sum, value].into_iter().for_each(each);
+            }
+            Self::Concat { column, length, length_max, .. } => {
+                [column, length, length_max].into_iter().for_each(each);
+            }
         }
     }
 }
@@ -280,11 +335,19 @@ impl MergePlan {
         for fold in self.grouping.iter_mut().flat_map(|grouping| &mut grouping.folds) {
             fold.each_column(each);
         }
+        for key in self.grouping.iter_mut().flat_map(|grouping| grouping.sets.iter_mut().flatten()) {
+            key.each_column(each);
+        }
         if let Some(having) = &mut self.having {
             having.each_column(each);
         }
-        for leaf in self.computed.iter_mut().flat_map(|computed| &mut computed.leaves) {
-            each(leaf);
+        let Some(computed) = &mut self.computed else { return };
+        computed.leaves.iter_mut().for_each(&mut *each);
+        computed.items.iter_mut().filter_map(|item| item.column.as_mut()).for_each(&mut *each);
+        for key in &mut computed.sort {
+            if let ComputedKey::Column(key) = key {
+                key.each_column(each);
+            }
         }
     }
 

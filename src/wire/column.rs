@@ -66,6 +66,8 @@ pub mod column_type {
 pub const NOT_NULL_FLAG: u16 = 1;
 /// A flag of a column: UNSIGNED.
 pub const UNSIGNED_FLAG: u16 = 32;
+/// A flag of a column: ZEROFILL.
+pub const ZEROFILL_FLAG: u16 = 64;
 /// A flag of a column: ENUM.
 pub const ENUM_FLAG: u16 = 256;
 /// A flag of a column: SET.

@@ -23,7 +23,8 @@ pub use buffer::{BUFFER_BYTES, Buffer};
 pub use capabilities::Capabilities;
 pub use codec::{Malformed, Reader, Writer};
 pub use column::{
-    BINARY_CHARSET, ColumnDefinition, ENUM_FLAG, NOT_NULL_FLAG, SET_FLAG, UNSIGNED_FLAG, column_type,
+    BINARY_CHARSET, ColumnDefinition, ENUM_FLAG, NOT_NULL_FLAG, SET_FLAG, UNSIGNED_FLAG, ZEROFILL_FLAG,
+    column_type,
 };
 pub use command::{Command, code};
 pub use deadline::{Deadline, Elapsed};

@@ -12,12 +12,20 @@ use crate::support::Parameter;
 #[derive(Clone, Debug)]
 pub(crate) enum Generated {
     Read(Query),
-    Write(String),
+    Write(String, Vec<Parameter>),
 }
 
 /// The next statement. `id` numbers new rows.
 pub(crate) fn statement(draw: &mut Draw, id: u64) -> Generated {
-    if draw.percent(20) { Generated::Write(write(draw, id)) } else { Generated::Read(read(draw)) }
+    match draw.below(100) {
+        21..=25 => Generated::Read(union(draw)),
+        0..=16 => Generated::Write(write(draw, id), Vec::new()),
+        17..=20 => {
+            let (sql, parameters) = prepared_write(draw, id);
+            Generated::Write(sql, parameters)
+        }
+        _ => Generated::Read(read(draw)),
+    }
 }
 
 /// Columns of `orders o` whose equal values are written alike, and those that are not.
@@ -25,7 +33,22 @@ const EXACT: [&str; 7] =
     ["o.shop_id", "o.amount", "o.discount", "o.waited", "o.big", "o.created_at", "o.user_id"];
 const LOOSE: [&str; 2] = ["o.status", "o.note"];
 
-const AGGREGATES: [&str; 25] = [
+const AGGREGATES: [&str; 40] = [
+    "COUNT(DISTINCT o.shop_id, o.status)",
+    "COUNT(DISTINCT o.note)",
+    "COUNT(DISTINCT o.waited)",
+    "COUNT(DISTINCT o.big)",
+    "SUM(DISTINCT o.amount)",
+    "AVG(DISTINCT o.shop_id)",
+    "GROUP_CONCAT(o.id ORDER BY o.id)",
+    "GROUP_CONCAT(DISTINCT o.shop_id ORDER BY o.shop_id DESC SEPARATOR '; ')",
+    "GROUP_CONCAT(DISTINCT o.created_at ORDER BY o.created_at)",
+    "GROUP_CONCAT(o.discount, o.shop_id ORDER BY o.discount, o.shop_id)",
+    "GROUP_CONCAT(o.note ORDER BY o.id, o.user_id SEPARATOR '')",
+    "GROUP_CONCAT(o.amount ORDER BY o.amount DESC)",
+    "MIN(o.note)",
+    "MAX(o.status)",
+    "MAX(o.shop_id)",
     "SUM(o.amount / 3)",
     "SUM(ROUND(o.amount / 3, 2))",
     "AVG(CAST(o.amount / 3 AS DECIMAL(20, 5)))",
@@ -54,7 +77,22 @@ const AGGREGATES: [&str; 25] = [
 ];
 
 /// Expressions of them, that a server computes when they are known.
-const EXPRESSIONS: [&str; 16] = [
+const EXPRESSIONS: [&str; 31] = [
+    "ROUND(AVG(o.shop_id), 2)",
+    "ROUND(AVG(o.amount) * 7, 4)",
+    "FORMAT(AVG(o.amount), 2)",
+    "TRUNCATE(AVG(o.shop_id), 3)",
+    "FLOOR(AVG(o.shop_id))",
+    "AVG(o.shop_id) - SUM(o.shop_id) / COUNT(*)",
+    "GREATEST(MAX(o.amount), AVG(o.amount))",
+    "MAX(o.discount) + 1",
+    "MAX(o.shop_id) - MIN(o.shop_id)",
+    "SUM(o.amount) * 1.5 / 7",
+    "DATEDIFF(MAX(o.created_at), MIN(o.created_at))",
+    "YEAR(MAX(o.created_at))",
+    "TIME_TO_SEC(MAX(o.waited))",
+    "MIN(o.created_at) + INTERVAL 1 DAY",
+    "COALESCE(SUM(o.discount), AVG(o.amount))",
     "SUM(o.amount) / COUNT(*)",
     "COUNT(*) + 1",
     "ROUND(AVG(o.amount), 1)",
@@ -73,8 +111,35 @@ const EXPRESSIONS: [&str; 16] = [
     "AVG(o.discount) IS NULL",
 ];
 
+/// Conditions for HAVING.
+const CONDITIONS: [&str; 17] = [
+    "COUNT(*) > 2",
+    "SUM(o.amount) >= 100.5",
+    "COUNT(*) = 1",
+    "AVG(o.amount) > 20",
+    "AVG(o.shop_id) > 3.3333",
+    "AVG(o.shop_id) <= 3.6667",
+    "AVG(o.shop_id) * 3 = 10",
+    "SUM(o.amount) / COUNT(*) >= 10",
+    "MAX(o.created_at) >= '2026-02-05'",
+    "COUNT(DISTINCT o.status) > 1",
+    "MIN(o.amount) < MAX(o.amount)",
+    "SUM(o.discount) IS NULL",
+    "COUNT(*) IN (1, 3)",
+    "COUNT(*) <=> 2",
+    "NOT (COUNT(*) > 3 OR AVG(o.amount) < 5)",
+    "COUNT(o.discount) AND MAX(o.shop_id) > 2",
+    "ROUND(AVG(o.amount)) BETWEEN 0 AND 100",
+];
+
 fn plain(sql: &str) -> Item {
-    Item { sql: sql.to_owned(), loose: false }
+    // Of equal texts, MIN and MAX may be any.
+    Item { sql: sql.to_owned(), loose: matches!(sql, "MIN(o.note)" | "MAX(o.status)") }
+}
+
+/// The expression of an item without its alias.
+fn unnamed(sql: &str) -> &str {
+    sql.split(" AS ").next().unwrap_or(sql)
 }
 
 fn read(draw: &mut Draw) -> Query {
@@ -88,6 +153,35 @@ fn read(draw: &mut Draw) -> Query {
         1 => group(draw, &mut query),
         2 => distinct(draw, &mut query),
         _ => rows(draw, &mut query),
+    }
+    query
+}
+
+/// A UNION: its arms are in the place of a table.
+fn union(draw: &mut Draw) -> Query {
+    let column =
+        draw.one_of(&["status", "note", "shop_id", "amount", "created_at", "discount", "user_id", "big"]);
+    let other = draw.one_of(&["o.status", "o.note", "o.shop_id", "o.amount", "o.created_at", "o.waited"]);
+    let loose = [column, other].iter().any(|one| one.ends_with("status") || one.ends_with("note"));
+    let second = match draw.below(3) {
+        0 => format!("SELECT {other} FROM orders o WHERE o.shop_id > 2"),
+        1 => "SELECT name FROM users WHERE level > 100".to_owned(),
+        _ => format!("SELECT DISTINCT {column} FROM orders WHERE discount IS NULL"),
+    };
+    let (loose, exact) = (loose || second.contains("name"), draw.percent(60));
+    let word = if exact { "UNION" } else { "UNION ALL" };
+    let mut query = Query {
+        union: Some(format!("SELECT {column} FROM orders {word} {second}")),
+        items: vec![Item { sql: column.to_owned(), loose }],
+        ..Query::default()
+    };
+    if draw.percent(70) {
+        let direction = if draw.percent(50) { " DESC" } else { "" };
+        query.order.push(Sort { sql: format!("{column}{direction}"), item: (!loose).then_some(0) });
+        query.total = exact && !loose;
+    }
+    if draw.percent(40) {
+        query.limit = Some((draw.below(6), draw.below(3)));
     }
     query
 }
@@ -157,12 +251,15 @@ fn aggregate(draw: &mut Draw, query: &mut Query) {
 }
 
 fn group(draw: &mut Draw, query: &mut Query) {
-    let (key, loose) = match draw.below(3) {
-        0 => ("o.status", true),
-        1 => ("o.user_id", false),
+    let (key, loose) = match draw.below(8) {
+        0 | 1 => ("o.status", true),
+        2 | 3 => ("o.user_id", false),
+        4 => ("day", false),
         _ => (draw.one_of(&EXACT), false),
     };
-    query.items.push(Item { sql: key.to_owned(), loose });
+    let alias = key == "day";
+    let item = if alias { "DATE(o.created_at) AS day" } else { key };
+    query.items.push(Item { sql: item.to_owned(), loose });
     query.group.push(key.to_owned());
     let second = draw.one_of(&EXACT);
     let several = second != key && draw.percent(25);
@@ -171,12 +268,11 @@ fn group(draw: &mut Draw, query: &mut Query) {
         query.group.push(second.to_owned());
     }
     aggregate(draw, query);
-    if draw.percent(15) {
+    if draw.percent(15) && !alias {
         query.items.push(Item { sql: format!("CONCAT({key})"), loose });
     }
     if draw.percent(30) {
-        query.having =
-            Some((draw.one_of(&["COUNT(*) > 2", "SUM(o.amount) >= 100.5", "COUNT(*) = 1"])).to_owned());
+        query.having = Some(draw.one_of(&CONDITIONS).to_owned());
     }
     match draw.below(4) {
         0 => {
@@ -185,15 +281,22 @@ fn group(draw: &mut Draw, query: &mut Query) {
         }
         1 if !several => {
             let item = 1 + draw.below(query.items.len() as u64 - 1) as usize;
-            let by = query.items[item].sql.clone();
-            query.order.push(Sort { sql: format!("{by} DESC"), item: Some(item) });
+            let by = unnamed(&query.items[item].sql).to_owned();
+            let seen = (!query.items[item].loose).then_some(item);
+            query.order.push(Sort { sql: format!("{by} DESC"), item: seen });
+            query.order.push(Sort { sql: key.to_owned(), item: (!loose).then_some(0) });
+            query.total = true;
+        }
+        2 if !several => {
+            let by = if draw.percent(70) { draw.one_of(&EXPRESSIONS) } else { draw.one_of(&AGGREGATES) };
+            query.order.push(Sort { sql: unnamed(by).to_owned(), item: None });
             query.order.push(Sort { sql: key.to_owned(), item: (!loose).then_some(0) });
             query.total = true;
         }
         _ => {}
     }
     if draw.percent(40) {
-        query.limit = Some((draw.below(6), 0));
+        query.limit = Some((draw.below(6), draw.below(2)));
     }
 }
 
@@ -280,10 +383,43 @@ fn other_predicate(draw: &mut Draw) -> Predicate {
     Predicate { sql, parameters: Vec::new() }
 }
 
+/// A write with parameters, for one slot, several, or all.
+fn prepared_write(draw: &mut Draw, id: u64) -> (String, Vec<Parameter>) {
+    let keys = [draw.one_of(&USERS), draw.one_of(&USERS)];
+    let small = Parameter::int(draw.below(5) as i64);
+    let insert = "INSERT INTO orders (id, user_id, shop_id, status, amount, note, created_at) VALUES";
+    let row = "(?, ?, 1, 'new', 1.25, ?, '2026-01-01')";
+    let values = |n: u64| {
+        let text = if n.is_multiple_of(2) { "abc" } else { "'\\" };
+        let user = keys[(n % 2) as usize];
+        [Parameter::int((id + n) as i64), Parameter::int(user), Parameter::text(text.as_bytes())]
+    };
+    match draw.below(6) {
+        0 => (format!("{insert} {row}"), values(0).to_vec()),
+        1 | 2 => (format!("{insert} {row}, {row}"), [values(0), values(1)].concat()),
+        3 => (
+            "UPDATE orders SET amount = amount + ? WHERE user_id IN (?, ?)".to_owned(),
+            vec![small, number(draw, keys[0]), number(draw, keys[1])],
+        ),
+        4 => (
+            "UPDATE cities SET name = CONCAT(name, ?) WHERE id = ?".to_owned(),
+            vec![Parameter::text(b"y"), small],
+        ),
+        _ => (
+            "DELETE FROM order_items WHERE user_id = ? AND quantity > ?".to_owned(),
+            vec![number(draw, keys[0]), small],
+        ),
+    }
+}
+
 fn write(draw: &mut Draw, id: u64) -> String {
     let user = draw.one_of(&USERS);
     let other = draw.one_of(&USERS);
-    match draw.below(16) {
+    match draw.below(17) {
+        16 => format!(
+            "INSERT INTO order_items (id, order_id, user_id, sku, price) SELECT o.id * 1000 + {}, o.id, o.user_id, 'C', o.shop_id FROM orders o WHERE o.user_id = {user} AND o.id < 50",
+            id % 1000
+        ),
         14 | 15 => format!(
             "INSERT INTO order_items (id, order_id, user_id, sku, quantity, price) VALUES ({}, {}, {user}, {}, {}, {}.25)",
             id * 10,

@@ -113,7 +113,7 @@ async fn case(stage: &mut Stage, tally: &mut Tally, line: &str) {
     let (kind, sql) = line.split_once(' ').expect("a kind before the statement");
     let promise = Promise { total: kind == "=", cut: kind == "~", ..Promise::default() };
     let verdict = match kind {
-        "!" => stage.judge_write(sql).await,
+        "!" => stage.judge_write(sql, &[]).await,
         "~" => stage.judge(sql, &[], &promise, sql.rfind(" LIMIT ").map(|at| &sql[..at])).await,
         _ => stage.judge(sql, &[], &promise, None).await,
     };
@@ -155,8 +155,8 @@ async fn generated(stage: &mut Stage, tally: &mut Tally, draw: &mut Draw) {
                 }
                 tally.count(&query.sql(false), verdict);
             }
-            Generated::Write(sql) => {
-                let verdict = stage.judge_write(&sql).await;
+            Generated::Write(sql, parameters) => {
+                let verdict = stage.judge_write(&sql, &parameters).await;
                 tally.count(&sql, verdict);
                 writes += 1;
                 if writes % WRITES.max(statements / 500) == 0

@@ -32,6 +32,8 @@ pub(crate) struct Query {
     pub(crate) distinct: bool,
     pub(crate) items: Vec<Item>,
     pub(crate) from: String,
+    /// The arms of a UNION, in the place of everything before ORDER BY.
+    pub(crate) union: Option<String>,
     pub(crate) conditions: Vec<Predicate>,
     pub(crate) group: Vec<String>,
     pub(crate) having: Option<String>,
@@ -49,6 +51,9 @@ impl Query {
         let items = join(self.items.iter().map(|item| item.sql.as_str()).collect(), ", ");
         let distinct = if self.distinct { "DISTINCT " } else { "" };
         let mut sql = format!("SELECT {distinct}{items} FROM {}", self.from);
+        if let Some(union) = &self.union {
+            sql.clone_from(union);
+        }
         if !self.conditions.is_empty() {
             let conditions = self.conditions.iter().map(|one| one.sql.as_str()).collect();
             sql.push_str(&format!(" WHERE {}", join(conditions, " AND ")));
@@ -117,7 +122,7 @@ impl Query {
                 less.total &= n < less.order.len();
             });
         }
-        if self.items.len() > 1 && self.order.is_empty() {
+        if self.items.len() > 1 && self.order.is_empty() && self.union.is_none() {
             for n in 0..self.items.len() {
                 with(&|less| drop(less.items.remove(n)));
             }

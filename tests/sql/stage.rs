@@ -69,22 +69,38 @@ impl Stage {
         promise: &Promise,
         whole: Option<&str>,
     ) -> Verdict {
-        let reference = ask(&mut self.reference, sql, parameters).await;
         let whole = match whole {
             Some(whole) => Some(ask(&mut self.reference, whole, parameters).await),
             None => None,
         };
+        let reference = ask(&mut self.reference, sql, parameters).await;
         let subject = ask(&mut self.subject, sql, parameters).await;
-        verdict(promise, &reference, whole.as_ref(), &subject)
+        let verdict = verdict(promise, &reference, whole.as_ref(), &subject);
+        let counted = matches!(verdict, Verdict::Same | Verdict::Nearly(_));
+        if counted && sql.len().is_multiple_of(4) && matches!(reference, Answer::Rows { .. }) {
+            return self.judge_found(verdict).await;
+        }
+        verdict
+    }
+
+    /// What FOUND_ROWS() says after a statement that was answered the same.
+    async fn judge_found(&mut self, before: Verdict) -> Verdict {
+        let found = "SELECT FOUND_ROWS()";
+        let reference = ask(&mut self.reference, found, &[]).await;
+        let subject = ask(&mut self.subject, found, &[]).await;
+        match verdict(&Promise::default(), &reference, None, &subject) {
+            Verdict::Wrong(what) => Verdict::Wrong(format!("FOUND_ROWS(): {what}")),
+            Verdict::Same | Verdict::Nearly(_) | Verdict::Refused(_) => before,
+        }
     }
 
     /// A statement that writes, in a transaction on the plain side that is undone if the proxy refuses.
-    pub(crate) async fn judge_write(&mut self, sql: &str) -> Verdict {
-        let subject = ask(&mut self.subject, sql, &[]).await;
+    pub(crate) async fn judge_write(&mut self, sql: &str, parameters: &[Parameter]) -> Verdict {
+        let subject = ask(&mut self.subject, sql, parameters).await;
         if let Some(number) = subject.refusal() {
             return Verdict::Refused(number.to_owned());
         }
-        let reference = ask(&mut self.reference, sql, &[]).await;
+        let reference = ask(&mut self.reference, sql, parameters).await;
         verdict(&Promise::default(), &reference, None, &subject)
     }
 

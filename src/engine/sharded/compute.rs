@@ -42,9 +42,10 @@ impl Session {
             questions += 1;
             computing.answered(&answer.columns, &answer.rows).map_err(refused)?;
         }
-        let (columns, rows) = computing.finish().map_err(refused)?;
-        self.put_columns(&columns, sending);
-        for row in rows {
+        let finished = computing.finish().map_err(refused)?;
+        sending.skipped = merger.skipped() + finished.skipped;
+        self.put_columns(&finished.columns, sending);
+        for row in finished.rows {
             self.put_row(&row, allowance, sending).await?;
         }
         Ok(())

@@ -169,7 +169,8 @@ impl Session {
             Work::Scatter(parts, scatter) => {
                 let permit = self.admit_parts(routing.facts, routing.text, &parts, context.started()).await?;
                 let (parameters, allowance) = (routing.parameters, permit.allowance);
-                let asking = Asking { parts: &parts, scatter: &scatter, parameters, allowance };
+                let found = routing.facts.statement.found_rows;
+                let asking = Asking { parts: &parts, scatter: &scatter, parameters, allowance, found };
                 end_parts(permit, self.scatter(asking, context).await)?;
             }
             Work::Write(parts, sum, unbound) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::backend::{Flavor, ServerLease, ServerPool};
+use crate::backend::{BackendError, Flavor, ServerLease, ServerPool};
 use crate::engine::client::{Client, Watch};
 use crate::engine::error::EngineError;
 use crate::engine::kill::{kill_all, killable_all};
@@ -24,6 +24,7 @@ use crate::error::ProxyError;
 use crate::merge::{MergeError, MergeOptions, Merger, Need, RowFormat, Step};
 use crate::protection::{Allowance, Refusal};
 use crate::sharding::{Scatter, SlotId};
+use crate::sql::FoundRows;
 use crate::telemetry::StatementContext;
 use crate::wire::{
     BUFFER_BYTES, Capabilities, ColumnDefinition, OkPacket, StatusFlags, StreamError, Writer, encode_eof,
@@ -55,6 +56,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) parameters: Option<&'a Parameters<'a>>,
     /// What the rules allow its result and its time.
     pub(crate) allowance: Allowance,
+    /// What a server says was found.
+    pub(crate) found: FoundRows,
 }
 
 /// The client's side of a merged result.
@@ -62,6 +65,8 @@ pub(crate) struct Sending {
     out: Vec<u8>,
     sequence: u8,
     rows: u64,
+    /// Rows that OFFSET left out.
+    pub(crate) skipped: u64,
     /// Rows of slots that may still be merged.
     pub(crate) left: u64,
     /// Of rows that were sent.
@@ -109,6 +114,7 @@ impl Session {
             out: Vec::new(),
             sequence: self.client.stream.sequence,
             rows: 0,
+            skipped: 0,
             left: limits.rows_max,
             bytes: 0,
             begun: false,
@@ -133,9 +139,9 @@ impl Session {
             source.forget_time().await;
         }
         if let Err(error) = result {
-            return Err(told_late(error, sending.begun));
+            return Err(told_late(probed(error, asking.scatter), sending.begun));
         }
-        self.scattered(&mut sources, &sending).await
+        self.scattered(&mut sources, &sending, asking.found).await
     }
 
     /// The same as [`Session::merge`], until `deadline`, unless KILL comes.
@@ -213,6 +219,7 @@ impl Session {
             row.clear();
             step = self.step(&mut merger, sources, &mut row, &mut sending.left).await?;
         }
+        sending.skipped = merger.skipped();
         Ok(())
     }
 
@@ -286,7 +293,12 @@ impl Session {
     }
 
     /// The end of the result, and what it leaves in the session.
-    async fn scattered(&mut self, sources: &mut [Source], sending: &Sending) -> Result<(), EngineError> {
+    async fn scattered(
+        &mut self,
+        sources: &mut [Source],
+        sending: &Sending,
+        found: FoundRows,
+    ) -> Result<(), EngineError> {
         let warnings = sources.iter().fold(0_u16, |sum, source| sum.saturating_add(source.warnings));
         let status = self.state.idle_status();
         let mut end = Vec::new();
@@ -300,7 +312,12 @@ impl Session {
         self.state.status = status;
         self.state.warnings = warnings;
         self.state.row_count = -1;
-        self.state.found_rows = Some(sending.rows);
+        self.state.found_rows = match found {
+            FoundRows::Rows | FoundRows::Untold => Some(sending.rows + sending.skipped),
+            FoundRows::One => Some(1),
+            FoundRows::Kept => self.state.found_rows,
+            FoundRows::Unsure => None,
+        };
         self.diagnostics = None;
         if warnings > 0 {
             self.keep_warnings(sources).await?;
@@ -399,6 +416,20 @@ const fn has_room(allowance: &Allowance, sending: &Sending) -> Result<(), Refusa
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]
 pub(crate) fn refused(error: MergeError) -> EngineError {
     EngineError::Refused(error.sql_error())
+}
+
+/// An error that says that a name of GROUP BY is a column and not the alias that it was taken for.
+fn probed(error: EngineError, scatter: &Scatter) -> EngineError {
+    const AMBIGUOUS_COLUMN: u16 = 1052;
+    match error {
+        EngineError::Backend(BackendError::Server(packet))
+            if scatter.probed && packet.code == AMBIGUOUS_COLUMN =>
+        {
+            let what = "GROUP BY a name that a column and an alias have";
+            EngineError::Refused(crate::sharding::Refusal::Shape { what }.sql_error())
+        }
+        error => error,
+    }
 }
 
 /// A server that failed before the client has seen a byte: the statement failed, the session goes on.

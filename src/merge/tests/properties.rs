@@ -92,7 +92,7 @@ proptest! {
             Fold::Min { key: OrderKey::ascending(3) },
             Fold::Max { key: OrderKey::ascending(4) },
         ];
-        let grouping = Grouping { keys: 1, implicit: false, folds };
+        let grouping = Grouping { keys: 1, folds, ..Grouping::default() };
         let plan = MergePlan {
             shown: 5, input: vec![OrderKey::ascending(0)], grouping: Some(grouping), ..MergePlan::default()
         };

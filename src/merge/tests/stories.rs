@@ -11,7 +11,7 @@ fn ordered(shown: usize, input: &[OrderKey]) -> MergePlan {
 }
 
 fn grouped(shown: usize, input: &[OrderKey], keys: usize, folds: &[Fold]) -> MergePlan {
-    let grouping = Grouping { keys, implicit: keys == 0, folds: folds.to_vec() };
+    let grouping = Grouping { keys, implicit: keys == 0, folds: folds.to_vec(), ..Grouping::default() };
     MergePlan { grouping: Some(grouping), ..ordered(shown, input) }
 }
 
@@ -141,19 +141,46 @@ fn an_aggregate_of_nothing_is_one_row_and_a_group_of_nothing_none() {
 fn different_arguments_are_counted_once_wherever_they_are() {
     // SELECT g, COUNT(DISTINCT x), SUM(DISTINCT x), AVG(DISTINCT x), COUNT(*) … GROUP BY g
     let folds = [
-        Fold::CountDistinct { column: 1 },
-        Fold::SumDistinct { column: 2, value: 5 },
-        Fold::AverageDistinct { column: 3, sum: 2, value: 5 },
+        Fold::CountDistinct { column: 1, set: 0 },
+        Fold::SumDistinct { column: 2, value: 5, set: 0 },
+        Fold::AverageDistinct { column: 3, sum: 2, value: 5, set: 0 },
         Fold::Count { column: 4 },
     ];
     let columns = [long(), long(), decimal(0), decimal(4), long(), long()];
-    let plan = grouped(5, &[OrderKey::ascending(0), OrderKey::ascending(5)], 1, &folds);
+    let plan = |input: &[OrderKey], ordered| {
+        let mut plan = grouped(5, input, 1, &folds);
+        let sets = vec![vec![OrderKey::ascending(5)]];
+        plan.grouping = plan.grouping.map(|grouping| Grouping { sets, ordered, ..grouping });
+        plan
+    };
+    let expected = "1|2|7|3.5000|6 2|1|3|3.0000|1";
     check(
-        &plan,
+        &plan(&[OrderKey::ascending(0), OrderKey::ascending(5)], Some(0)),
         &columns,
         &["1|0|NULL|NULL|2|NULL 1|1|3|3|1|3 2|1|3|3|1|3", "1|2|6|3|2|3 1|1|4|4|1|4"],
-        "1|2|7|3.5000|6 2|1|3|3.0000|1",
+        expected,
     );
+    check(
+        &plan(&[OrderKey::ascending(0)], None),
+        &columns,
+        &["1|1|3|3|1|3 1|0|NULL|NULL|2|NULL 2|1|3|3|1|3", "1|1|4|4|1|4 1|2|6|3|2|3"],
+        expected,
+    );
+}
+
+#[test]
+fn texts_are_put_together_in_order_and_never_cut() {
+    // SELECT g, GROUP_CONCAT(x ORDER BY k SEPARATOR ';') … GROUP BY g, k
+    let folds = [Fold::Concat { column: 1, length: 2, length_max: 3, separator: 0, set: None }];
+    let mut plan = grouped(2, &[OrderKey::ascending(0), OrderKey::descending(4)], 1, &folds);
+    let separators = vec![b";".to_vec()];
+    plan.grouping = plan.grouping.map(|grouping| Grouping { separators, ..grouping });
+    let columns = [long(), column(column_type::BLOB), long(), long(), long()];
+    let slots = ["1|c|1|40|9 1|a|1|40|3 1|NULL|NULL|40|2 2|NULL|NULL|40|7", "1|b|1|40|5"];
+    check(&plan, &columns, &slots, "1|c;b;a 2|NULL");
+    let long = ["1|aaaaaaaa|8|20|1", "1|bbbbb|5|20|1"];
+    let rows = long.map(|row| vec![row.split('|').map(|cell| Some(cell.to_owned())).collect()]);
+    assert_eq!(merge(&plan, &columns, &rows), Err(MergeError::Cut));
 }
 
 #[test]

@@ -3,18 +3,16 @@
 //! Groups that a key decides are whole in their slot and pushed down as they are. Others are asked for in
 //! parts, sorted by their keys, and folded here.
 
-use crate::merge::{BitOperation, Condition, Fold, Grouping, Operand, Operator, OrderKey};
+use crate::merge::{BitOperation, ComputedKey, Fold, Grouping, OrderKey};
 use crate::sharding::planner::Refusal;
 use crate::sharding::planner::block::Statement;
-use crate::sharding::planner::features::{is_aggregate, is_truth};
+use crate::sharding::planner::features::{QUOTIENTS, adds_quotients, is_aggregate, is_truth};
 use crate::sharding::planner::local::{aggregates, aggregates_outside, has_aggregate, is_plain};
 use crate::sharding::planner::names::same_name;
 use crate::sharding::planner::pushdown::Pushdown;
 use crate::sharding::planner::scatter::{Column, Columns};
-use crate::sql::tree::{
-    Call, CompareOp, Constant, Direction, ExprId, ExprKind, Item, ItemKind, Polarity, Query, Select, Span,
-    Truth,
-};
+use crate::sharding::planner::within::Within;
+use crate::sql::tree::{Call, Constant, Direction, ExprId, ExprKind, Item, ItemKind, Query, Select, Span};
 
 /// The columns and the merge of a SELECT over several slots.
 pub(super) fn plan<'s, 'a>(
@@ -31,6 +29,9 @@ pub(super) fn plan<'s, 'a>(
     }
     let mut columns = Columns::new(statement, Some(select))?;
     if is_plain(statement, select, pushdown) {
+        if adds_quotients(statement) {
+            return Err(Refusal::Shape { what: QUOTIENTS });
+        }
         if let Some(order) = &query.order {
             if select.distinct.is_some() && columns.shown().is_none() {
                 return Err(Refusal::Shape { what: "SELECT DISTINCT * with ORDER BY" });
@@ -84,7 +85,7 @@ fn distinct<'s, 'a>(
         sort.push(OrderKey { descending: key.direction == Direction::Descending, ..columns.plan.input[at] });
     }
     columns.plan.sort = sort;
-    columns.plan.grouping = Some(Grouping { keys: select.items.len(), implicit: false, folds: Vec::new() });
+    columns.plan.grouping = Some(Grouping { keys: select.items.len(), ..Grouping::default() });
     if let Some(order) = &query.order {
         columns.edits.cut(order.span);
     }
@@ -97,14 +98,16 @@ fn distinct<'s, 'a>(
 pub(super) struct Groups<'q, 's, 'a> {
     pub(super) columns: Columns<'s, 'a>,
     query: &'q Query,
-    select: &'s Select,
+    pub(super) select: &'s Select,
     /// Expressions of the keys, and their columns.
     pub(super) keys: Vec<(ExprId, Column)>,
-    folds: Vec<Fold>,
-    /// What the DISTINCT aggregates count.
-    argument: Option<Vec<u8>>,
+    pub(super) folds: Vec<Fold>,
+    /// What is asked of the rows of a group.
+    pub(super) within: Within,
     /// Aggregates that have a column: text, what they are sorted by.
-    known: Vec<(Vec<u8>, OrderKey)>,
+    pub(super) known: Vec<(Vec<u8>, OrderKey)>,
+    /// An AVG in an expression is to have the digits that it shows.
+    pub(super) shown_digits: bool,
 }
 
 impl<'q, 's, 'a> Groups<'q, 's, 'a> {
@@ -121,8 +124,9 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
             select,
             keys: Vec::new(),
             folds: Vec::new(),
-            argument: None,
+            within: Within::default(),
             known: Vec::new(),
+            shown_digits: false,
         })
     }
 
@@ -134,8 +138,10 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
             }
         }
         if let Some((word, having)) = self.select.having {
-            let condition = self.condition(having)?;
-            self.columns.plan.having = Some(condition);
+            match self.condition(having) {
+                Ok(condition) => self.columns.plan.having = Some(condition),
+                Err(_) => self.computed_having(having)?,
+            }
             let end = self.columns.statement.tree.expr(having).span.end;
             self.columns.edits.cut(Span::new(word.start, end));
             self.columns.unbind(&[having]);
@@ -144,8 +150,15 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
         self.clauses()?;
         let implicit = self.select.group.is_none();
         let keys = self.keys.len();
-        self.columns.plan.grouping = Some(Grouping { keys, implicit, folds: self.folds });
+        self.columns.plan.grouping =
+            Some(Grouping { keys, implicit, folds: self.folds, ..self.within.grouping });
         self.columns.limit_here(self.query.limit)?;
+        let plan = &mut self.columns.plan;
+        if let Some(computed) = plan.computed.as_mut()
+            && (computed.filter.is_some() || !computed.sort.is_empty())
+        {
+            (computed.offset, computed.limit) = (std::mem::take(&mut plan.offset), plan.limit.take());
+        }
         Ok(self.columns)
     }
 
@@ -154,7 +167,7 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
         for key in select.group.iter().flat_map(|group| &*group.keys) {
             let mut item = self.columns.item_of(key.expr, false)?;
             if self.columns.hides_an_alias(key.expr) {
-                return Err(Refusal::Shape { what: "GROUP BY an alias" });
+                item = Some(self.grouped_alias(key.expr)?);
             }
             let expr = item.map_or(key.expr, |(_, expr)| expr);
             if has_aggregate(self.columns.statement, expr) {
@@ -247,9 +260,13 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
             return Ok(*key);
         }
         let name = call.name.as_deref().unwrap_or_default();
+        if name == "GROUP_CONCAT" {
+            return self.concat(call, (id, own), shown);
+        }
         let argument = match &*call.arguments {
             [] => Vec::new(),
             [only] => self.columns.text_of(*only)?,
+            [first, ..] if name == "COUNT" && call.is_distinct() => self.columns.text_of(*first)?,
             _ => return Err(Refusal::Shape { what: "an aggregate of several columns" }),
         };
         if !matches!(name, "MIN" | "MAX" | "COUNT") || call.is_distinct() {
@@ -266,11 +283,10 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
                 }
                 at
             }
-            None => self.columns.hide(text.clone()),
+            // As it is, so that it is no column of another fold.
+            None => self.columns.hide(own.clone()),
         };
-        if distinct {
-            self.distinct_argument(&argument)?;
-        }
+        let set = if distinct { self.distinct_argument(&call.arguments)? } else { 0 };
         let mut key = OrderKey::ascending(column);
         let fold = match (name, distinct) {
             ("COUNT", false) => Fold::Count { column },
@@ -286,17 +302,29 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
             ("BIT_AND", false) => Fold::Bits { operation: BitOperation::And, column },
             ("BIT_OR", false) => Fold::Bits { operation: BitOperation::Or, column },
             ("BIT_XOR", false) => Fold::Bits { operation: BitOperation::Xor, column },
-            ("COUNT", true) => Fold::CountDistinct { column },
-            ("SUM", true) => Fold::SumDistinct { column, value: self.columns.hide(argument) },
+            ("COUNT", true) => Fold::CountDistinct { column, set },
+            ("SUM", true) => Fold::SumDistinct { column, value: self.columns.hide(argument), set },
             ("AVG", true) => {
                 let (sum, value) = (self.columns.hide(of("SUM")), self.columns.hide(argument));
-                Fold::AverageDistinct { column, sum, value }
+                Fold::AverageDistinct { column, sum, value, set }
             }
             _ => return Err(Refusal::Shape { what: "this aggregate" }),
         };
         self.folds.push(fold);
         self.known.push((own, key));
         Ok(key)
+    }
+
+    /// The hidden column of COUNT or SUM of an argument.
+    pub(super) fn partial(&mut self, function: &str, argument: &[u8]) -> usize {
+        let text = [function.as_bytes(), b"(", argument, b")"].concat();
+        if let Some((_, key)) = self.known.iter().find(|(known, _)| known.eq_ignore_ascii_case(&text)) {
+            return key.column;
+        }
+        let column = self.columns.hide(text.clone());
+        self.folds.push(if function == "COUNT" { Fold::Count { column } } else { Fold::Sum { column } });
+        self.known.push((text, OrderKey::ascending(column)));
+        column
     }
 
     /// Takes DISTINCT from an aggregate that the client sees.
@@ -313,27 +341,17 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
         Ok(())
     }
 
-    fn distinct_argument(&mut self, argument: &[u8]) -> Result<(), Refusal> {
-        match &self.argument {
-            None => self.argument = Some(argument.to_vec()),
-            Some(known) if known.eq_ignore_ascii_case(argument) => {}
-            Some(_) => return Err(Refusal::Shape { what: "DISTINCT aggregates of several arguments" }),
-        }
-        Ok(())
-    }
-
     /// ORDER BY and GROUP BY of what the slots are sent.
     fn clauses(&mut self) -> Result<(), Refusal> {
         let mut sorted: Vec<Vec<u8>> = self.keys.iter().map(|(_, column)| column.text.clone()).collect();
+        let (more, order) = self.within_groups();
         let mut text = Vec::new();
-        if let Some(argument) = self.argument.take() {
-            let number = self.columns.hide(argument.clone());
-            let key = self.columns.key(&Column { number, text: argument.clone() });
-            self.columns.plan.input.push(key);
-            text.extend_from_slice(if self.select.group.is_some() { b", " } else { b" GROUP BY " });
-            text.extend_from_slice(&argument);
-            sorted.push(argument);
+        for (n, value) in more.iter().enumerate() {
+            let first = n == 0 && self.select.group.is_none();
+            text.extend_from_slice(if first { b" GROUP BY " } else { b", " });
+            text.extend_from_slice(value);
         }
+        sorted.extend(order);
         if !sorted.is_empty() {
             text.extend_from_slice(b" ORDER BY ");
             text.extend_from_slice(&sorted.join(&b", "[..]));
@@ -358,21 +376,37 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
     }
 
     fn order(&mut self) -> Result<(), Refusal> {
+        let (mut sort, mut computed) = (Vec::new(), false);
         for key in self.query.order.iter().flat_map(|order| &*order.keys) {
             let tree = self.columns.statement.tree;
             if matches!(tree.expr(key.expr).kind, ExprKind::Constant(Constant::Null)) {
                 continue;
             }
-            let expr = self.columns.item_of(key.expr, true)?.map_or(key.expr, |(_, expr)| expr);
-            let sorted = self.value(expr)?;
+            let item = self.columns.item_of(key.expr, true)?;
+            let expr = item.map_or(key.expr, |(_, expr)| expr);
             let descending = key.direction == Direction::Descending;
-            self.columns.plan.sort.push(OrderKey { descending, ..sorted });
+            if has_aggregate(self.columns.statement, expr) && !is_aggregate(tree.expr(expr)) {
+                computed = true;
+                self.columns.unbind(&[key.expr]);
+                sort.push(self.computed_key(item.map(|(at, _)| at), expr, descending)?);
+                continue;
+            }
+            let sorted = self.value(expr)?;
+            sort.push(ComputedKey::Column(OrderKey { descending, ..sorted }));
         }
+        if computed {
+            self.columns.plan.computed.get_or_insert_default().sort = sort;
+            return Ok(());
+        }
+        self.columns.plan.sort.extend(sort.into_iter().filter_map(|key| match key {
+            ComputedKey::Column(key) => Some(key),
+            ComputedKey::Item { .. } => None,
+        }));
         Ok(())
     }
 
     /// A key of the group or an aggregate, as something to sort by.
-    fn value(&mut self, id: ExprId) -> Result<OrderKey, Refusal> {
+    pub(super) fn value(&mut self, id: ExprId) -> Result<OrderKey, Refusal> {
         if let Some(at) = self.key_of(id) {
             return Ok(self.columns.plan.input[at]);
         }
@@ -381,74 +415,5 @@ impl<'q, 's, 'a> Groups<'q, 's, 'a> {
             ExprKind::Call(call) if is_aggregate(expr) => self.aggregate(call, id, None),
             _ => Err(Refusal::Shape { what: "groups sorted by an expression" }),
         }
-    }
-
-    /// HAVING.
-    fn condition(&mut self, id: ExprId) -> Result<Condition, Refusal> {
-        let tree = self.columns.statement.tree;
-        match &tree.expr(id).kind {
-            ExprKind::And(list) => Ok(Condition::And(self.conditions(list)?)),
-            ExprKind::Or(list) => Ok(Condition::Or(self.conditions(list)?)),
-            ExprKind::Not(inner) => Ok(Condition::Not(Box::new(self.condition(*inner)?))),
-            ExprKind::Compare(op, left, right) => self.comparison(*op, *left, *right),
-            ExprKind::Between([operand, low, high], polarity) => {
-                let low = self.comparison(CompareOp::GreaterOrEqual, *operand, *low)?;
-                let high = self.comparison(CompareOp::LessOrEqual, *operand, *high)?;
-                let both = Condition::And(vec![low, high]);
-                Ok(match polarity {
-                    Polarity::Plain => both,
-                    Polarity::Negated => Condition::Not(Box::new(both)),
-                })
-            }
-            ExprKind::Is(operand, Truth::Null, polarity) => {
-                let Operand::Column(column) = self.operand(*operand)? else {
-                    return Err(Refusal::Shape { what: "this HAVING" });
-                };
-                let null = Condition::IsNull(column);
-                Ok(match polarity {
-                    Polarity::Plain => null,
-                    Polarity::Negated => Condition::Not(Box::new(null)),
-                })
-            }
-            _ => Err(Refusal::Shape { what: "this HAVING" }),
-        }
-    }
-
-    fn conditions(&mut self, list: &[ExprId]) -> Result<Vec<Condition>, Refusal> {
-        list.iter().map(|one| self.condition(*one)).collect()
-    }
-
-    fn comparison(&mut self, op: CompareOp, left: ExprId, right: ExprId) -> Result<Condition, Refusal> {
-        let operator = match op {
-            CompareOp::Equal => Operator::Equal,
-            CompareOp::NotEqual => Operator::NotEqual,
-            CompareOp::Less => Operator::Less,
-            CompareOp::LessOrEqual => Operator::LessOrEqual,
-            CompareOp::Greater => Operator::Greater,
-            CompareOp::GreaterOrEqual => Operator::GreaterOrEqual,
-            CompareOp::NullSafeEqual => return Err(Refusal::Shape { what: "<=> in HAVING" }),
-        };
-        Ok(Condition::Compare { left: self.operand(left)?, operator, right: self.operand(right)? })
-    }
-
-    fn operand(&mut self, id: ExprId) -> Result<Operand, Refusal> {
-        let statement = self.columns.statement;
-        if let ExprKind::Constant(Constant::Number { value }) = statement.tree.expr(id).kind {
-            let text = String::from_utf8_lossy(value.of(statement.text())).into_owned();
-            let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
-            return if plain {
-                Ok(Operand::Number(text))
-            } else {
-                Err(Refusal::Shape { what: "this HAVING" })
-            };
-        }
-        let expr = self.columns.item_of(id, true)?.map_or(id, |(_, expr)| expr);
-        let numeric = matches!(&statement.tree.expr(expr).kind, ExprKind::Call(call)
-            if matches!(call.name.as_deref(), Some("COUNT" | "SUM")));
-        if !numeric {
-            // An AVG is compared with more digits than it shows.
-            return Err(Refusal::Shape { what: "HAVING of something else than COUNT or SUM" });
-        }
-        Ok(Operand::Column(self.value(expr)?.column))
     }
 }

@@ -3,13 +3,12 @@
 use crate::merge::MergePlan;
 use crate::sharding::planner::aggregate;
 use crate::sharding::planner::block::{Role, Statement};
-use crate::sharding::planner::local::{aggregates_outside, is_plain};
 use crate::sharding::planner::pushdown::{Pushdown, prove};
 use crate::sharding::planner::read::Slots;
 use crate::sharding::planner::scatter::Columns;
-use crate::sharding::planner::{Action, MergeSpec, Refusal, Scatter, Sql};
+use crate::sharding::planner::{Action, MergeSpec, Refusal, Scatter, Sql, union};
 use crate::sharding::slots::SlotSet;
-use crate::sql::tree::{Body, Query, QueryId, SetOp};
+use crate::sql::tree::{Body, Query, QueryId};
 
 /// The plan of a query that more than one slot must answer.
 pub(super) fn plan(statement: &Statement<'_>, query: QueryId, slots: &Slots) -> Result<Action, Refusal> {
@@ -17,10 +16,8 @@ pub(super) fn plan(statement: &Statement<'_>, query: QueryId, slots: &Slots) -> 
     let query = whole(statement, query)?;
     match &query.body {
         Body::Set(arms) => {
-            if arms.iter().skip(1).any(|arm| arm.op != SetOp::Union || arm.distinct) {
-                return Err(Refusal::Shape { what: "UNION DISTINCT, INTERSECT or EXCEPT" });
-            }
-            union_all(statement, query, slots)
+            let (slots, columns) = union::plan(statement, query, arms, slots)?;
+            scatter(statement, slots, columns)
         }
         Body::Select(select) => {
             let pushdown = prove(statement, top(statement, 0), slots)?;
@@ -59,7 +56,7 @@ fn allowed(statement: &Statement<'_>) -> Result<(), Refusal> {
 }
 
 /// The query without parentheses around it, if it locks and writes nothing.
-fn whole<'s>(statement: &'s Statement<'_>, id: QueryId) -> Result<&'s Query, Refusal> {
+pub(super) fn whole<'s>(statement: &'s Statement<'_>, id: QueryId) -> Result<&'s Query, Refusal> {
     let query = statement.tree.query(id);
     if query.locks.is_some() {
         return Err(Refusal::Shape { what: "a locking read" });
@@ -75,7 +72,7 @@ fn whole<'s>(statement: &'s Statement<'_>, id: QueryId) -> Result<&'s Query, Ref
 }
 
 /// The place of the n-th block that is no subquery and no derived table.
-fn top(statement: &Statement<'_>, n: usize) -> usize {
+pub(super) fn top(statement: &Statement<'_>, n: usize) -> usize {
     let tops = statement.blocks.iter().enumerate().filter(|(_, block)| block.role == Role::Top);
     tops.map(|(at, _)| at).nth(n).unwrap_or(0)
 }
@@ -90,36 +87,12 @@ fn few(statement: &Statement<'_>, pushdown: &Pushdown) -> Result<Option<Action>,
     slot.map(|slot| Ok(Action::One { slot, sql: statement.client_sql()? })).transpose()
 }
 
-/// Rows of all arms of all slots, one after the other.
-fn union_all(statement: &Statement<'_>, query: &Query, slots: &Slots) -> Result<Action, Refusal> {
-    if query.order.is_some() {
-        return Err(Refusal::Shape { what: "UNION ALL with ORDER BY" });
-    }
-    let Body::Set(arms) = &query.body else { return Err(Refusal::Shape { what: "this query" }) };
-    let mut all = SlotSet::none(statement.rules.slots().len());
-    for (n, arm) in arms.iter().enumerate() {
-        let arm = whole(statement, arm.query)?;
-        let Body::Select(select) = &arm.body else {
-            return Err(Refusal::Shape { what: "UNION ALL of such arms" });
-        };
-        let pushdown = prove(statement, top(statement, n), slots)?;
-        let plain = arm.order.is_none() && arm.limit.is_none() && arm.with.is_none();
-        if !plain || aggregates_outside(statement, arm, select) || !is_plain(statement, select, &pushdown) {
-            return Err(Refusal::Shape { what: "UNION ALL of arms that are more than rows" });
-        }
-        all.unite(&pushdown.slots);
-    }
-    let mut columns = Columns::new(statement, None)?;
-    columns.limit(query.limit)?;
-    scatter(statement, all, columns)
-}
-
 fn scatter(statement: &Statement<'_>, slots: SlotSet, columns: Columns<'_, '_>) -> Result<Action, Refusal> {
     let slots_max = statement.rules.policies().scatter_read.slots_max;
     if slots.len() > slots_max as usize && !statement.hints.scatter {
         return Err(Refusal::TooManySlots { slots: slots.len(), slots_max });
     }
-    let (hidden, unbound) = (columns.hidden(), columns.unbound.clone());
+    let (hidden, unbound, probed) = (columns.hidden(), columns.unbound.clone(), columns.probed);
     let (edits, plan): (_, MergePlan) = columns.finish();
     let sql = if edits.is_empty() { Sql::Client } else { Sql::Changed(edits.apply(statement.text())) };
     Ok(Action::Scatter(Box::new(Scatter {
@@ -128,5 +101,6 @@ fn scatter(statement: &Statement<'_>, slots: SlotSet, columns: Columns<'_, '_>) 
         merge: MergeSpec { hidden, plan },
         same_time: statement.features.time,
         unbound,
+        probed,
     })))
 }

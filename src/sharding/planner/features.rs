@@ -1,5 +1,6 @@
 //! What a statement uses that matters where several servers answer.
 
+use crate::sharding::planner::block::Statement;
 use crate::sql::tree::{BinaryOp, Child, Expr, ExprId, ExprKind, Tree};
 use crate::sql::{is_aggregate_function, is_builtin_function};
 
@@ -130,6 +131,20 @@ pub(super) fn hides_digits(tree: &Tree, id: ExprId) -> bool {
         }
     });
     hides
+}
+
+/// What is refused of expressions that hide digits.
+pub(super) const QUOTIENTS: &str = "a sum, a group or DISTINCT of a quotient that is not rounded";
+
+/// Whether an aggregate adds up what hides digits: how many of them it adds depends on the server's plan.
+pub(super) fn adds_quotients(statement: &Statement<'_>) -> bool {
+    statement.tree.exprs().iter().any(|expr| match &expr.kind {
+        ExprKind::Call(call) if is_aggregate(expr) => {
+            !matches!(call.name.as_deref(), Some("COUNT" | "MIN" | "MAX"))
+                && call.arguments.iter().any(|argument| hides_digits(statement.tree, *argument))
+        }
+        _ => false,
+    })
 }
 
 /// Whether an expression is a truth: MySQL gives it one type or another by the way in which it groups.

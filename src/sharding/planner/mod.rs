@@ -6,13 +6,16 @@
 //! of their answers is provably the answer of one server; everything else is refused by name.
 
 mod aggregate;
+mod alias;
 mod block;
 mod combine;
 mod computed;
 mod explain;
 mod features;
 mod generate;
+mod having;
 mod hint;
+mod insert_select;
 mod local;
 mod names;
 mod nulls;
@@ -23,7 +26,9 @@ mod refusal;
 mod restrict;
 mod scatter;
 mod splice;
+mod union;
 mod value;
+mod within;
 mod write;
 
 use crate::merge::MergePlan;
@@ -118,6 +123,8 @@ pub struct Scatter {
     pub same_time: bool,
     /// Parameters whose `?` is gone from the text.
     pub unbound: Vec<u32>,
+    /// An ambiguous column (1052) means that a name is not what it was taken for.
+    pub probed: bool,
 }
 
 /// A merge of results whose number of columns is known only when they come.

@@ -3,7 +3,7 @@
 use crate::merge::{MergePlan, OrderKey};
 use crate::sharding::key::KeyLiteral;
 use crate::sharding::planner::block::Statement;
-use crate::sharding::planner::features::hides_digits;
+use crate::sharding::planner::features::{QUOTIENTS, hides_digits};
 use crate::sharding::planner::names::same_name;
 use crate::sharding::planner::splice::Edits;
 use crate::sharding::planner::value::value;
@@ -20,6 +20,8 @@ pub(super) struct Columns<'s, 'a> {
     hidden: Vec<Vec<u8>>,
     pub(super) plan: MergePlan,
     pub(super) unbound: Vec<u32>,
+    /// See [`Scatter::probed`](crate::sharding::planner::Scatter::probed).
+    pub(super) probed: bool,
 }
 
 /// A value that is a column of the answers.
@@ -34,7 +36,7 @@ impl<'s, 'a> Columns<'s, 'a> {
     pub(super) fn new(statement: &'s Statement<'a>, select: Option<&'s Select>) -> Result<Self, Refusal> {
         let edits = statement.edits()?;
         let plan = MergePlan::default();
-        Ok(Self { statement, select, edits, hidden: Vec::new(), plan, unbound: Vec::new() })
+        Ok(Self { statement, select, edits, hidden: Vec::new(), plan, unbound: Vec::new(), probed: false })
     }
 
     pub(super) fn hidden(&self) -> usize {
@@ -71,9 +73,7 @@ impl<'s, 'a> Columns<'s, 'a> {
     /// Values that are added up, counted once or grouped by must be those that the slots show.
     pub(super) fn exact(&self, exprs: &[ExprId]) -> Result<(), Refusal> {
         match exprs.iter().any(|expr| hides_digits(self.statement.tree, *expr)) {
-            true => {
-                Err(Refusal::Shape { what: "a sum, a group or DISTINCT of a quotient that is not rounded" })
-            }
+            true => Err(Refusal::Shape { what: QUOTIENTS }),
             false => Ok(()),
         }
     }
@@ -240,6 +240,18 @@ impl<'s, 'a> Columns<'s, 'a> {
             });
             self.unbind(&inner);
         }
+    }
+
+    /// Makes what is between two places a derived table, with the hidden columns beside its own, in an order.
+    pub(super) fn wrap(&mut self, begin: Span, end: Span, (name, order): (&str, &str)) {
+        let mut text = format!("SELECT {name}.*").into_bytes();
+        for column in &self.hidden {
+            text.extend_from_slice(b", ");
+            text.extend_from_slice(column);
+        }
+        text.extend_from_slice(b" FROM (");
+        self.edits.replace(begin, text);
+        self.edits.replace(end, format!(") AS {name} ORDER BY {order}"));
     }
 
     /// The changes of the text, and the plan of the merge.

@@ -11,7 +11,7 @@ use crate::sharding::planner::pushdown::prove;
 use crate::sharding::planner::read::{Slots, first_home, has_all};
 use crate::sharding::planner::refusal::ColumnProblem;
 use crate::sharding::planner::value::value;
-use crate::sharding::planner::{Action, Fanout, Reason, Refusal, Sql};
+use crate::sharding::planner::{Action, Fanout, Reason, Refusal, Sql, insert_select};
 use crate::sharding::rules::{self, CrossShard, PlacedTable, ShardingRules, TableId, TableKind, Writes};
 use crate::sharding::slots::{SlotId, SlotSet};
 use crate::sql::tree::{
@@ -71,6 +71,9 @@ pub(super) fn insert(
             everywhere(statement, source)
         }
         InstanceKind::Placed(table, placement) => {
+            if let Source::Query(query) = insert.source {
+                return insert_select::plan(statement, insert, query, (table, placement), &slots);
+            }
             if slots.any {
                 return Err(Refusal::Write { what: "an INSERT that reads sharded tables" });
             }
@@ -82,7 +85,7 @@ pub(super) fn insert(
 
 /// One row of an INSERT: its values by column.
 pub(super) struct Row<'t> {
-    values: Vec<(&'t ColumnName, ExprId)>,
+    pub(super) values: Vec<(&'t ColumnName, ExprId)>,
     pub(super) span: Span,
 }
 
@@ -125,7 +128,7 @@ fn rows(
             };
             rows.iter().map(row).collect()
         }
-        Source::Query(_) => return Err(Refusal::Write { what: "INSERT … SELECT into a sharded table" }),
+        Source::Query(_) => return Err(Refusal::Write { what: "an INSERT of such rows" }),
     };
     if let Some(generate) = generate(statement, insert, placed, &rows)? {
         return Ok(Action::Generate(Box::new(generate)));
@@ -142,7 +145,7 @@ fn rows(
 }
 
 /// The slot of a new row.
-fn slot_of(
+pub(super) fn slot_of(
     statement: &Statement<'_>,
     placed: &PlacedTable,
     placement: PlacementId,
@@ -303,9 +306,7 @@ fn changed(
     {
         return Ok(Action::One { slot, sql: statement.client_sql()? });
     }
-    if statement.rules.policies().scatter_write == rules::ScatterWrite::Reject && !statement.hints.scatter {
-        return Err(Refusal::UnkeyedWrite { slots: slots.len() });
-    }
+    may_scatter(statement, &slots)?;
     if limited || statement.features.volatile.is_some() || statement.tree.executable_comment {
         return Err(Refusal::Write {
             what: "a write with ORDER BY, LIMIT, RETURNING, variables or stored functions",
@@ -314,6 +315,14 @@ fn changed(
     let sql = statement.client_sql()?;
     let parts = slots.iter().map(|slot| (slot, sql.clone())).collect();
     Ok(Action::Write(Fanout { parts, unbound: Vec::new(), answer: None, same_time: statement.features.time }))
+}
+
+/// Whether the rules allow a write without its key to these slots.
+pub(super) fn may_scatter(statement: &Statement<'_>, slots: &SlotSet) -> Result<(), Refusal> {
+    if statement.rules.policies().scatter_write == rules::ScatterWrite::Reject && !statement.hints.scatter {
+        return Err(Refusal::UnkeyedWrite { slots: slots.len() });
+    }
+    Ok(())
 }
 
 /// A write to every copy of a reference table.
@@ -344,7 +353,7 @@ fn top(statement: &Statement<'_>) -> usize {
 }
 
 /// A sharded table that clients may write to.
-fn writable<'s>(statement: &'s Statement<'_>, table: TableId) -> Result<&'s PlacedTable, Refusal> {
+pub(super) fn writable<'s>(statement: &'s Statement<'_>, table: TableId) -> Result<&'s PlacedTable, Refusal> {
     let table = statement.rules.table(table);
     match &table.kind {
         TableKind::Placed(placed) if placed.writes == Writes::Allowed && placed.copy_of.is_none() => {
@@ -357,7 +366,11 @@ fn writable<'s>(statement: &'s Statement<'_>, table: TableId) -> Result<&'s Plac
 }
 
 /// An assignment to a column that carries a key would leave the row where it does not belong.
-fn keeps_key(statement: &Statement<'_>, placed: &PlacedTable, column: ColumnName) -> Result<(), Refusal> {
+pub(super) fn keeps_key(
+    statement: &Statement<'_>,
+    placed: &PlacedTable,
+    column: ColumnName,
+) -> Result<(), Refusal> {
     let name = column.column.name(statement.text());
     // To the servers, an accent makes no other column.
     let accented = String::from_utf8_lossy(&name)
