@@ -313,6 +313,8 @@ impl Session {
         self.state.warnings = warnings;
         self.state.row_count = -1;
         self.state.found_rows = match found {
+            // Where nothing is sent, servers have counted or not by their plan.
+            FoundRows::Untold if sending.rows == 0 => None,
             FoundRows::Rows | FoundRows::Untold => Some(sending.rows + sending.skipped),
             FoundRows::One => Some(1),
             FoundRows::Kept => self.state.found_rows,

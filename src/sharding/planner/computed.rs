@@ -8,6 +8,7 @@ use crate::sharding::planner::block::Statement;
 use crate::sharding::planner::features::{hides_digits, is_aggregate};
 use crate::sharding::planner::value::{Value, value_of};
 use crate::sharding::planner::{Refusal, Request};
+use crate::sql::Server;
 use crate::sql::tree::{Call, Child, ExprId, ExprKind, Span};
 
 /// Where an expression stands: names mean other things there.
@@ -198,6 +199,10 @@ impl Groups<'_, '_, '_> {
             let column = self.aggregate(call, id, None)?.column;
             return Ok(self.leaf(column));
         }
+        if !self.on_mariadb() {
+            // MySQL rounds the quotient of an expression, but not that of an AVG.
+            return Err(Refusal::Shape { what: "an expression of AVG" });
+        }
         let [argument] = &*call.arguments else {
             return Err(Refusal::Shape { what: "an aggregate of several columns" });
         };
@@ -209,6 +214,11 @@ impl Groups<'_, '_, '_> {
         let sum = self.partial("SUM", &argument);
         let count = self.partial("COUNT", &argument);
         Ok([b"(", &self.leaf(sum)[..], b" / ", &self.leaf(count), b")"].concat())
+    }
+
+    /// Whether the servers are MariaDB.
+    pub(super) const fn on_mariadb(&self) -> bool {
+        matches!(self.columns.statement.request.mode.server, Server::MariaDb { .. })
     }
 
     /// How the expression calls the value of a column.

@@ -40,6 +40,10 @@ impl Groups<'_, '_, '_> {
         (id, own): (ExprId, Vec<u8>),
         shown: Option<(usize, Option<Span>)>,
     ) -> Result<OrderKey, Refusal> {
+        if self.select.group.is_some() && !self.on_mariadb() {
+            // Whether it is a BLOB or a VARCHAR there depends on the plan.
+            return Err(Refusal::Shape { what: "GROUP_CONCAT of groups" });
+        }
         let set = if call.is_distinct() { Some(self.distinct_argument(&call.arguments)?) } else { None };
         if !call.order.is_empty() {
             self.ordered(call, set)?;
