@@ -110,9 +110,9 @@ impl Groups<'_, '_, '_> {
         let (before, text) = (tail[..open].trim_ascii(), &tail[open + 1..]);
         let text = text.trim_ascii_end().strip_suffix(b")").map(<[u8]>::trim_ascii_end);
         let text = text.and_then(|text| text.strip_suffix(b"'"));
-        let words = before.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let mut words = before.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\');
-        match (text, words.last()) {
+        match (text, words.next_back()) {
             (Some(text), Some(word)) if word.eq_ignore_ascii_case(b"SEPARATOR") && text.iter().all(plain) => {
                 Ok(text.to_vec())
             }
