@@ -107,9 +107,12 @@ async fn a_check_passes_and_ends_by_itself() {
     each(async |server| {
         let arguments = ["--check", "--seconds", "2", "--clients", "200", "--pool", "10", "--server", server];
         let mut demo = Demo::start(&arguments);
-        let printed = demo.read_until("the proxy itself");
+        let printed = demo.read_until("DZ1509");
         assert!(demo.ended().await.success(), "{server}:\n{printed}");
         assert!(printed.contains("200 connected at once"), "{server}:\n{printed}");
+        for shown in ["one slot: by_user/3", "4 of 6 slots", "as one server", "DZ1506", "DZ1508"] {
+            assert!(printed.contains(shown), "{server}: no `{shown}` in\n{printed}");
+        }
         demo.nothing_is_left().await;
     })
     .await;
@@ -122,7 +125,7 @@ async fn a_killed_demo_leaves_nothing() {
         demo.read_until("50 connected");
         let running = demo.processes();
         assert!(running.iter().any(|line| line.contains("dazzle serve")), "{server}: {running:?}");
-        assert_eq!(demo.folders().len(), 1, "{server}");
+        assert_eq!(demo.folders().len(), 2, "{server}: one for each shard");
         demo.0.kill().unwrap();
         demo.0.wait().unwrap();
         demo.nothing_is_left().await;

@@ -61,6 +61,41 @@ impl Dataset {
         users.chain(shops).chain(orders).chain(items)
     }
 
+    /// One user, alone.
+    #[must_use]
+    pub fn user(&self, id: u32) -> String {
+        rows::users(self, id, id)
+    }
+
+    /// One shop, alone.
+    #[must_use]
+    pub fn shop(&self, id: u32) -> String {
+        rows::shops(self, id, id)
+    }
+
+    /// The order of this number, whose id is for somebody else to give.
+    #[must_use]
+    pub fn order_without_id(&self, number: u32) -> String {
+        rows::order_without_id(self, number)
+    }
+
+    /// The items of the order of this number, which was given this id.
+    #[must_use]
+    pub fn items(&self, number: u32, id: u64) -> String {
+        rows::items_with_ids(self, &[(number, id)])
+    }
+
+    /// All of it in four statements, the orders with these ids by their numbers.
+    #[must_use]
+    pub fn with_ids(&self, ids: &[(u32, u64)]) -> [String; 4] {
+        [
+            rows::users(self, 1, self.users),
+            rows::shops(self, 1, self.shops),
+            rows::orders_with_ids(self, ids),
+            rows::items_with_ids(self, ids),
+        ]
+    }
+
     /// How many statements [`Dataset::inserts`] gives: what a progress bar needs.
     #[must_use]
     pub const fn batch_count(&self) -> u32 {

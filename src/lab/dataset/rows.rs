@@ -70,33 +70,68 @@ pub(super) fn orders(dataset: &Dataset, first: u32, last: u32) -> String {
     let columns =
         "orders (order_id, user_id, shop_id, city_id, status, amount, note, created_at, delivered_at)";
     insert(columns, first..=last, |id, out| {
-        let mut draw = Draw::new(dataset.seed, "orders", id);
-        let user = draw.between(1, dataset.users.max(1));
-        let shop = draw.between(1, dataset.shops.max(1));
-        let city = draw.between(1, CITIES);
-        let status = match draw.below(100) {
-            0..4 => "placed",
-            4..7 => "accepted",
-            7..10 => "cooking",
-            10..14 => "delivering",
-            14..94 => "delivered",
-            _ => "cancelled",
-        };
-        let note =
-            if draw.percent(25) { format!("'{}'", escape(draw.one_of(&NOTES))) } else { "NULL".to_owned() };
-        let created = Moment::draw(&mut draw);
-        let took = draw.between(12, 75);
-        let delivered =
-            if status == "delivered" { format!("'{}'", created.later(took)) } else { "NULL".to_owned() };
-        let amount: u32 = items_of(dataset, id).iter().map(|item| item.quantity * item.price.0).sum();
-        write!(out, "({id},{user},{shop},{city},'{status}',{},{note},'{created}',{delivered})", Cents(amount))
+        write!(out, "({id},")?;
+        order(dataset, id, out)
     })
+}
+
+/// INSERTs one order, whose id is for somebody else to give.
+pub(super) fn order_without_id(dataset: &Dataset, number: u32) -> String {
+    let columns = "orders (user_id, shop_id, city_id, status, amount, note, created_at, delivered_at)";
+    insert(columns, std::iter::once(number), |number, out| {
+        out.push('(');
+        order(dataset, number, out)
+    })
+}
+
+/// INSERTs orders that were given these ids, by their numbers.
+pub(super) fn orders_with_ids(dataset: &Dataset, ids: &[(u32, u64)]) -> String {
+    let columns =
+        "orders (order_id, user_id, shop_id, city_id, status, amount, note, created_at, delivered_at)";
+    insert(columns, ids.iter(), |(number, id), out| {
+        write!(out, "({id},")?;
+        order(dataset, *number, out)
+    })
+}
+
+/// INSERTs the items of orders that were given these ids.
+pub(super) fn items_with_ids(dataset: &Dataset, ids: &[(u32, u64)]) -> String {
+    items_of_orders(dataset, ids.iter().copied())
+}
+
+/// What follows the id of an order, up to the end of its row.
+fn order(dataset: &Dataset, id: u32, out: &mut String) -> fmt::Result {
+    let mut draw = Draw::new(dataset.seed, "orders", id);
+    let user = draw.between(1, dataset.users.max(1));
+    let shop = draw.between(1, dataset.shops.max(1));
+    let city = draw.between(1, CITIES);
+    let status = match draw.below(100) {
+        0..4 => "placed",
+        4..7 => "accepted",
+        7..10 => "cooking",
+        10..14 => "delivering",
+        14..94 => "delivered",
+        _ => "cancelled",
+    };
+    let note =
+        if draw.percent(25) { format!("'{}'", escape(draw.one_of(&NOTES))) } else { "NULL".to_owned() };
+    let created = Moment::draw(&mut draw);
+    let took = draw.between(12, 75);
+    let delivered =
+        if status == "delivered" { format!("'{}'", created.later(took)) } else { "NULL".to_owned() };
+    let amount: u32 = items_of(dataset, id).iter().map(|item| item.quantity * item.price.0).sum();
+    write!(out, "{user},{shop},{city},'{status}',{},{note},'{created}',{delivered})", Cents(amount))
 }
 
 /// INSERTs the items of orders `first..=last`.
 pub(super) fn items(dataset: &Dataset, first: u32, last: u32) -> String {
-    let items = (first..=last).flat_map(|order| {
-        let items = items_of(dataset, order).into_iter();
+    items_of_orders(dataset, (first..=last).map(|order| (order, u64::from(order))))
+}
+
+/// Orders are named by their number and their id.
+fn items_of_orders(dataset: &Dataset, orders: impl Iterator<Item = (u32, u64)>) -> String {
+    let items = orders.flat_map(|(number, order)| {
+        let items = items_of(dataset, number).into_iter();
         items.zip(1_u16..).map(move |(item, line)| (order, line, item))
     });
     insert(

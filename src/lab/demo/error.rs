@@ -33,6 +33,14 @@ pub(super) enum DemoError {
         maximum: u64,
     },
 
+    /// The logical database did not do what it was asked.
+    #[error("the logical database: {0}")]
+    Sharded(mysql_async::Error),
+
+    /// The logical database did not answer.
+    #[error("the logical database does not answer")]
+    ShardedLate,
+
     /// The proxy's process ended by itself.
     #[error("the proxy ended with {status}; {log}")]
     ProxyEnded {

@@ -11,8 +11,10 @@ mod proxy;
 mod report;
 mod screen;
 mod settings;
+mod shards;
 mod stage;
 mod tally;
+mod tour;
 mod traffic;
 
 use std::process::ExitCode;
@@ -101,7 +103,10 @@ async fn show(options: &DemoOptions, screen: &Screen) -> Result<(Stage, Report),
     raise_file_limit(options.clients)?;
     let stage = Stage::set(flavor, options, screen).await?;
     let measured = traffic::run(&stage, options, screen).await?;
-    let report = Report::new(&stage, options, &measured).await?;
+    let step = screen.bar("tour", tour::STOPS.len() as u64, "statements of a logical database");
+    let tour = tour::run(&stage, || step.advance()).await?;
+    step.done("statements to one shard, to both, and refused");
+    let report = Report::new(&stage, options, &measured, tour).await?;
     screen.say(&report.table(screen.colour()));
     Ok((stage, report))
 }

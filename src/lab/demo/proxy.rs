@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
 use crate::lab::demo::error::DemoError;
-use crate::lab::demo::settings::Settings;
+use crate::lab::demo::settings::{RULES, RULES_FILE, Settings};
 use crate::lab::demo::{TICK, page};
 use crate::lab::error::{LabError, LogTail};
 use crate::lab::workspace::Workspace;
@@ -42,6 +42,8 @@ impl Proxy {
         let file = workspace.path().join("dazzle.yaml");
         let log = workspace.path().join("dazzle.log");
         fs::write(&file, settings.to_yaml()).map_err(LabError::io("writing", &file.display()))?;
+        let rules = workspace.path().join(RULES_FILE);
+        fs::write(&rules, RULES).map_err(LabError::io("writing", &rules.display()))?;
         let output = File::create(&log).map_err(LabError::io("writing", &log.display()))?;
         let errors = output.try_clone().map_err(LabError::io("writing", &log.display()))?;
         let program = env::current_exe().map_err(LabError::io("finding", &"this program"))?;

@@ -4,21 +4,26 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 
 use crate::lab::demo::DemoOptions;
 use crate::lab::demo::error::DemoError;
 use crate::lab::demo::page;
-use crate::lab::demo::settings::{CLIENT_PASSWORD, CLIENT_USER, SCHEMA};
+use crate::lab::demo::settings::{CLIENT_PASSWORD, CLIENT_USER, RULES_FILE, SCHEMA, SHARDED};
 use crate::lab::demo::stage::Stage;
+use crate::lab::demo::tour::Seen;
 use crate::lab::demo::traffic::Measured;
 use crate::lab::flavor::{Flavor, cache_dir, on_path};
+
+/// Columns of the table of statements, at least.
+const TOUR_WIDTH: u16 = 130;
 
 /// Everything that the table says.
 #[derive(Debug)]
 pub(super) struct Report {
     rows: Vec<(&'static str, String)>,
+    tour: Vec<Seen>,
     /// What was not as it should be; empty if all is well.
     complaints: Vec<String>,
 }
@@ -29,6 +34,7 @@ impl Report {
         stage: &Stage,
         options: &DemoOptions,
         measured: &Measured,
+        tour: Vec<Seen>,
     ) -> Result<Self, DemoError> {
         let page = page::get(stage.proxy().settings.http, "/metrics").await?;
         let pins = page::metric(&page, "dazzle_pins_total") as u64;
@@ -71,7 +77,9 @@ impl Report {
                 ),
             ),
         ];
-        Ok(Self { rows, complaints: complaints(options, measured) })
+        let mut complaints = complaints(options, measured);
+        complaints.extend(tour.iter().filter_map(|seen| seen.complaint.clone()));
+        Ok(Self { rows, tour, complaints })
     }
 
     /// The table, and under it what was wrong.
@@ -81,8 +89,16 @@ impl Report {
         for (name, value) in &self.rows {
             table.add_row([*name, value.as_str()]);
         }
+        let mut tour = Table::new();
+        tour.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        // Where there is no terminal, lines are as wide as a wide one's.
+        tour.set_width(tour.width().unwrap_or(TOUR_WIDTH).max(TOUR_WIDTH));
+        tour.set_header([&format!("`{SHARDED}` on two shards"), "EXPLAIN ROUTE says", "and it is answered"]);
+        for seen in &self.tour {
+            tour.add_row([seen.sql.as_str(), seen.route.as_str(), seen.answer.as_str()]);
+        }
         let (red, off) = if colour { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
-        let mut text = format!("\n{table}");
+        let mut text = format!("\n{table}\n\n{tour}");
         for complaint in &self.complaints {
             let _ = write!(text, "\n  {red}✘{off} {complaint}");
         }
@@ -127,7 +143,8 @@ pub(super) fn invitation(stage: &Stage, colour: bool) -> String {
     let (listener, http) = (proxy.settings.listener, proxy.settings.http);
     let client = client_program(stage.flavor());
     let (host, port) = (listener.ip(), listener.port());
-    let socket = stage.lab().primary().socket().display();
+    let [socket, south] =
+        [stage.lab(), stage.south()].map(|lab| lab.primary().socket().display().to_string());
     let root = crate::lab::ROOT_PASSWORD;
     let url = format!("mysql://{CLIENT_USER}:{CLIENT_PASSWORD}@{listener}/{SCHEMA}");
     format!(
@@ -136,12 +153,17 @@ pub(super) fn invitation(stage: &Stage, colour: bool) -> String {
 
     connect    {client} -h {host} -P {port} -u {CLIENT_USER} -p{CLIENT_PASSWORD} {SCHEMA}
     drivers    {url}
+    shards     {client} -h {host} -P {port} -u {CLIENT_USER} -p{CLIENT_PASSWORD} {SHARDED}
+               {dim}EXPLAIN ROUTE SELECT * FROM orders WHERE user_id = 7;{off}
+    rules      {}    {dim}edit and save, too{off}
     metrics    http://{http}/metrics    {dim}also / /digests /readyz{off}
     settings   {}    {dim}edit and save: it is read again{off}
     log        {}
-    server     {client} -S {socket} -u root -p{root}    {dim}past the proxy{off}
+    servers    {client} -S {socket} -u root -p{root}    {dim}past the proxy{off}
+               {client} -S {south} -u root -p{root}
 
   Ctrl-C ends the servers and the proxy, and removes the folder.",
+        proxy.dir().join(RULES_FILE).display(),
         proxy.file.display(),
         proxy.dir().join("dazzle.log").display(),
     )

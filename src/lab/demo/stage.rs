@@ -12,8 +12,9 @@ use crate::lab::demo::error::DemoError;
 use crate::lab::demo::proxy::{Proxy, if_free};
 use crate::lab::demo::screen::Screen;
 use crate::lab::demo::settings::{
-    CLIENT_PASSWORD, CLIENT_USER, SCHEMA, SERVER_PASSWORD, SERVER_USER, Settings,
+    CLIENT_PASSWORD, CLIENT_USER, SCHEMA, SERVER_PASSWORD, SERVER_USER, SHARD_USER, SHARDED, Settings,
 };
+use crate::lab::demo::shards::Shards;
 use crate::lab::flavor::Flavor;
 use crate::lab::server::port::free_port;
 use crate::lab::{Lab, LabOptions};
@@ -30,7 +31,9 @@ pub(super) struct Stage {
     // The proxy is dropped before the servers that it talks to.
     proxy: Proxy,
     lab: Lab,
+    south: Lab,
     dataset: Dataset,
+    shards: Shards,
 }
 
 impl Stage {
@@ -40,15 +43,19 @@ impl Stage {
         options: &DemoOptions,
         screen: &Screen,
     ) -> Result<Self, DemoError> {
-        let step = screen.step("servers", &format!("starting two {flavor} servers"));
-        let lab = Lab::start(&LabOptions { replicas: 1, ..LabOptions::new(flavor) }).await?;
+        let step = screen.step("servers", &format!("starting four {flavor} servers"));
+        let with_replica = LabOptions { replicas: 1, ..LabOptions::new(flavor) };
+        let (lab, south) = tokio::try_join!(Lab::start(&with_replica), Lab::start(&with_replica))?;
         let (primary, replica) = (lab.primary(), &lab.replicas()[0]);
+        let south_servers = [south.primary().address(), south.replicas()[0].address()];
         // Distributions append their own name and number.
         let version = primary.version().split('-').next().unwrap_or_default();
         step.done(&format!(
-            "{flavor} {version}: primary {}, replica {} (GTID)",
+            "{flavor} {version}: primary {}, replica {} (GTID); another pair {}, {}",
             primary.address(),
-            replica.address()
+            replica.address(),
+            south_servers[0],
+            south_servers[1]
         ));
 
         let dataset = Dataset::default();
@@ -58,6 +65,9 @@ impl Stage {
         let account =
             Account { connections_max: options.pool, ..Account::new(flavor, SERVER_USER, SERVER_PASSWORD) };
         primary.create_account(&account).await?;
+        for server in [primary, south.primary()] {
+            server.create_account(&Account::new(flavor, SHARD_USER, SERVER_PASSWORD)).await?;
+        }
         lab.catch_up().await?;
         step.done(&format!(
             "{} users, {} shops, {} orders in `{SCHEMA}`",
@@ -66,6 +76,9 @@ impl Stage {
             HumanCount(dataset.orders.into())
         ));
 
+        let shards = Shards::default();
+        shards.make(primary, south.primary()).await?;
+
         let step = screen.step("proxy", "starting");
         let (listener, http) = ports(options.check)?;
         let settings = Settings {
@@ -73,12 +86,30 @@ impl Stage {
             http,
             primary: primary.address(),
             replica: replica.address(),
+            south: south_servers,
             pool: options.pool,
             connections_max: options.clients + CLIENTS_BESIDE,
         };
         let proxy = Proxy::start(&lab.workspace, settings).await?;
         step.done(&format!("{listener}, at most {} server connections", options.pool));
-        Ok(Self { proxy, lab, dataset })
+        let mut stage = Self { proxy, lab, south, dataset, shards };
+
+        let rows = stage.shards.rows();
+        let step = screen.bar("shards", rows.into(), "loading through the proxy");
+        let opts = stage.client_opts_of(SHARDED);
+        let ids = stage.shards.load(&opts, || step.advance()).await?;
+        stage.shards.load_whole(stage.lab.primary(), ids).await?;
+        step.done(&format!(
+            "`{SHARDED}` on two shards: {} users with {} orders, ids from sequences",
+            stage.shards.dataset().users,
+            stage.shards.dataset().orders
+        ));
+        Ok(stage)
+    }
+
+    /// The logical database.
+    pub(super) const fn shards(&self) -> &Shards {
+        &self.shards
     }
 
     pub(super) const fn proxy(&self) -> &Proxy {
@@ -99,6 +130,11 @@ impl Stage {
 
     /// How the clients log in: through the proxy, over TCP.
     pub(super) fn client_opts(&self) -> OptsBuilder {
+        self.client_opts_of(SCHEMA)
+    }
+
+    /// The same into another schema.
+    pub(super) fn client_opts_of(&self, schema: &str) -> OptsBuilder {
         let listener = self.proxy.settings.listener;
         OptsBuilder::default()
             .ip_or_hostname(listener.ip().to_string())
@@ -106,12 +142,17 @@ impl Stage {
             .prefer_socket(false)
             .user(Some(CLIENT_USER))
             .pass(Some(CLIENT_PASSWORD))
-            .db_name(Some(SCHEMA))
+            .db_name(Some(schema))
     }
 
     /// Takes everything down in order: the proxy says goodbye to the servers before they go.
     pub(super) async fn strike(self) {
         self.proxy.stop().await;
+    }
+
+    /// The other shard's servers.
+    pub(super) const fn south(&self) -> &Lab {
+        &self.south
     }
 }
 
