@@ -195,6 +195,9 @@ impl Session {
     /// A command that a server answers and that leaves the session as it is: COM_STATISTICS,
     /// COM_FIELD_LIST, COM_PROCESS_INFO, COM_DEBUG.
     pub async fn pass_on(&mut self, command: &[u8], kind: ReplyKind) -> Result<(), EngineError> {
+        if self.place.is_some() && command.first() == Some(&code::FIELD_LIST) {
+            return Box::pin(self.list_fields(command)).await;
+        }
         if self.ask_server(command, kind).await?.error.is_some() {
             self.failed_here();
         }

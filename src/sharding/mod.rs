@@ -5,6 +5,7 @@
 
 mod difference;
 mod file;
+mod homes;
 mod key;
 mod placement;
 mod planner;
@@ -16,6 +17,7 @@ mod upkeep;
 
 pub use difference::{Change, Weight};
 pub use file::{Mutant, Mutation, RuleSet, RulesLoading, RulesReading, Surroundings, load, mutate, read};
+pub use homes::Homes;
 pub use key::{
     BitField, Bounded, Collation, Date, Integer, Key, KeyId, KeyLiteral, KeyType, KeyValue, Match, Moment,
     Side, Stored, TextKind,

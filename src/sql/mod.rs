@@ -4,6 +4,7 @@
 //! ([`analyze`]); values inside a text, which a fingerprint does not cover, are read per execution by
 //! functions of their own ([`set_assignments`], [`kill_target`], …).
 
+mod altered_table;
 mod assignment;
 mod blocks;
 mod body;
@@ -31,6 +32,7 @@ mod select_variables;
 mod set_facts;
 mod shape;
 mod shown_diagnostics;
+mod shown_tables;
 mod spelling;
 mod statement;
 mod substitute;
@@ -40,6 +42,7 @@ pub mod tree;
 mod user_variables;
 mod verbs;
 
+pub use altered_table::{Alteration, AlteredTable, altered_table};
 pub use assignment::{Assignment, Target, set_assignments};
 pub use charset::ClientCharset;
 pub use connect_question::connect_question;
@@ -57,6 +60,7 @@ pub use select_variables::{SelectedVariable, select_variables};
 pub use set_facts::is_untracked;
 pub use shape::{Shape, shape};
 pub use shown_diagnostics::{ShownDiagnostics, shown_diagnostics};
+pub use shown_tables::{ShownTables, shown_tables};
 pub use spelling::Spelling;
 pub use statement::{Digest, Statement, analyze};
 pub use substitute::{InsertId, SessionValues, substitute};

@@ -133,18 +133,14 @@ both! {
             ("INSERT INTO users SET name = 'f'", None),
             ("INSERT INTO users (name) VALUES ('g'), ('h'), ('i')", None),
             ("INSERT INTO users (id, name) VALUES (DEFAULT, ?), (?, ?)", Some(vec![text("j"), Value::NULL, text("k")])),
-            ("INSERT INTO users (name) VALUES (NULL)", None),
             ("INSERT IGNORE INTO users (name) VALUES ('much too long')", None),
-            ("INSERT INTO users (name) VALUES (?)", Some(vec![text("much too long")])),
             ("REPLACE INTO users (name) VALUES ('m')", None),
+            ("INSERT INTO users (name) VALUES (?)", Some(vec![text("much too long")])),
+            ("INSERT INTO users (name) VALUES (NULL)", None),
         ];
         for (sql, parameters) in statements {
-            let (one, other) = (insert(&mut whole, sql, parameters.clone()).await, insert(&mut sharded, sql, parameters).await);
-            // A failed INSERT takes a number here, and there not always; so ids after it are compared by their names.
-            assert_eq!(one.split("; [").next().map(|told| told.split(", id").next()), other.split("; [").next().map(|told| told.split(", id").next()), "{sql}");
-            if !sql.contains("'m'") {
-                assert_eq!(one, other, "{sql}");
-            }
+            let one = insert(&mut whole, sql, parameters.clone()).await;
+            assert_eq!(one, insert(&mut sharded, sql, parameters).await, "{sql}");
         }
     }
 

@@ -215,7 +215,7 @@ fn without_width(data_type: &str, column_type: String) -> String {
 }
 
 /// The cluster's own account on its primary.
-fn options(cluster: &Cluster) -> OptsBuilder {
+pub(super) fn options(cluster: &Cluster) -> OptsBuilder {
     let options = OptsBuilder::default()
         .user(cluster.server_user.clone())
         .pass(cluster.server_password.as_ref().map(|password| password.reveal().to_owned()))

@@ -4,6 +4,7 @@ mod against;
 mod apply;
 mod catalog;
 mod corpus;
+mod ddl;
 mod difference;
 mod explain;
 mod find;
@@ -51,6 +52,7 @@ enum RulesCommand {
     Rollback(apply::Rollback),
     Import(import::Import),
     Upkeep(upkeep::Upkeep),
+    Ddl(ddl::Ddl),
     /// Print the JSON Schema of rule files, for editors
     Schema,
 }
@@ -69,6 +71,7 @@ pub(super) fn run(arguments: &Rules) -> ExitCode {
         RulesCommand::Rollback(arguments) => apply::rollback(arguments),
         RulesCommand::Import(arguments) => import::run(arguments),
         RulesCommand::Upkeep(arguments) => upkeep::run(arguments),
+        RulesCommand::Ddl(arguments) => ddl::run(arguments),
         RulesCommand::Schema => {
             output::print(SCHEMA);
             ExitCode::SUCCESS

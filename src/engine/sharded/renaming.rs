@@ -1,6 +1,6 @@
 //! What a slot's answer calls its physical database, the client knows by the logical name.
 
-use crate::wire::{Buffer, ColumnDefinition, Header, Reader};
+use crate::wire::{Buffer, ColumnDefinition, Header, Reader, Writer};
 
 /// How the column of a SHOW TABLES is called, before the name of the database.
 const TABLES_IN: &[u8] = b"Tables_in_";
@@ -46,13 +46,15 @@ impl Renaming {
             return None;
         }
         let mut column = ColumnDefinition::parse(payload).ok()?;
-        // A column of a table may be called so, too.
-        let shown = !plain && column.name.strip_prefix(TABLES_IN).is_some_and(own);
-        if !plain && !shown {
+        // A column of a table may be called so, too. A pattern follows in parentheses.
+        let after = column.name.strip_prefix(TABLES_IN).and_then(|name| name.strip_prefix(&*self.physical));
+        let after = after.filter(|after| !plain && (after.is_empty() || after.starts_with(b" (")));
+        let after = after.map(<[u8]>::to_vec);
+        if !plain && after.is_none() {
             return None;
         }
-        if shown {
-            column.name = [TABLES_IN, &self.logical].concat();
+        if let Some(after) = after {
+            column.name = [TABLES_IN, &*self.logical, &*after].concat();
             // MySQL names the column of its own table so, too.
             if column.org_name.starts_with(TABLES_IN) {
                 column.org_name.clone_from(&column.name);
@@ -63,6 +65,21 @@ impl Renaming {
         }
         let mut renamed = Vec::with_capacity(payload.len());
         column.encode(&mut renamed);
+        Some(renamed)
+    }
+
+    /// A definition that COM_FIELD_LIST answers with, which has more behind it, as the client sees it; `None` if it stays
+    /// as it is.
+    pub(crate) fn field(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        let mut reader = Reader::new(payload);
+        reader.lenenc_bytes().ok()?;
+        let before = payload.len() - reader.rest().len();
+        if *reader.lenenc_bytes().ok()? != *self.physical {
+            return None;
+        }
+        let mut renamed = payload[..before].to_vec();
+        renamed.put_lenenc_bytes(&self.logical);
+        renamed.extend_from_slice(reader.rest());
         Some(renamed)
     }
 
@@ -113,9 +130,14 @@ mod tests {
             definition.encode(&mut payload);
             payload
         };
-        for (schema, name) in
-            [("shop_1", "c"), ("shop_2", "c"), ("", ""), ("shop_1", "Tables_in_shop_1"), ("x", "Tables_in_x")]
-        {
+        for (schema, name) in [
+            ("shop_1", "c"),
+            ("shop_2", "c"),
+            ("", ""),
+            ("shop_1", "Tables_in_shop_1"),
+            ("x", "Tables_in_x"),
+            ("", "Tables_in_shop_1 (a%)"),
+        ] {
             let payload = column(schema, name);
             let mut out = Buffer::default();
             renaming.put_column(&payload, 7, &mut out);

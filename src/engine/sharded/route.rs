@@ -9,7 +9,7 @@ use crate::engine::facts::Facts;
 use crate::engine::session::Session;
 use crate::engine::sharded::parameters::{Parameters, malformed};
 use crate::engine::sharded::scatter::{Asking, Part};
-use crate::engine::sharded::shows::{asks_for_route, explains, shows_logically};
+use crate::engine::sharded::shows::{Listing, Shown, asks_for_route, explains, shown};
 use crate::engine::sharded::told::Sum;
 use crate::engine::sharded::write::Writing;
 use crate::engine::statement::WHOLE_MAX;
@@ -45,6 +45,10 @@ enum Work {
     Begin(String),
     /// COMMIT or ROLLBACK of what no server knows of.
     End,
+    /// A SHOW of all tables.
+    List(Listing),
+    /// SHOW DATABASES.
+    Databases,
     /// USE.
     Use(Vec<u8>),
     /// EXPLAIN ROUTE.
@@ -192,6 +196,8 @@ impl Session {
                 self.has_begun();
                 self.answer_status(self.state.idle_status()).await?;
             }
+            Work::List(listing) => self.list_tables(&listing, context).await?,
+            Work::Databases => self.list_databases().await?,
             Work::Use(schema) => self.init_db(schema).await?,
             Work::Explain(lines) => {
                 let rows: Vec<Vec<String>> =
@@ -232,18 +238,30 @@ impl Session {
             | Kind::GetDiagnostics
             | Kind::Empty => return Ok(Work::Pass(here)),
             Kind::Set | Kind::Do => return sets_here(routing.text).map(|()| Work::Pass(here)),
-            Kind::Show(kind) => {
-                return shows_logically(kind, routing.text, place.database.rules.name())
-                    .map(|()| Work::Pass(here));
-            }
+            Kind::CreateTable | Kind::DropTable | Kind::Truncate | Kind::Ddl => return Err(is_a_job()),
+            Kind::Show(kind) => return self.shows(kind, &routing),
             Kind::Describe if !asks_for_route(routing.text) && !explains(routing.text) => {
-                let named = [b"SHOW COLUMNS ", routing.text].concat();
-                return shows_logically(ShowKind::Schema, &named, place.database.rules.name())
-                    .map(|()| Work::Pass(here));
+                return self.shows(ShowKind::Schema, &routing);
             }
             _ => {}
         }
         self.planned(routing, here)
+    }
+
+    fn shows(&self, kind: ShowKind, routing: &Routing<'_>) -> Result<Work, EngineError> {
+        let Some(place) = &self.place else { return Err(unroutable("a session without a database")) };
+        let here = place.slot();
+        let work = match shown(kind, (routing.text, self.state.mode), &place.database, here)? {
+            Shown::Here => Work::Pass(here),
+            Shown::Slot(slot, None) => Work::Pass(slot),
+            Shown::Slot(slot, Some(text)) => return changed(slot, text, routing),
+            Shown::Tables(listing) => Work::List(listing),
+            Shown::Databases => Work::Databases,
+        };
+        if routing.parameters.is_some() && matches!(work, Work::List(_) | Work::Databases) {
+            return Err(unroutable("a prepared SHOW of all tables or databases"));
+        }
+        Ok(work)
     }
 
     fn planned(&self, routing: Routing<'_>, here: SlotId) -> Result<Work, EngineError> {
@@ -392,6 +410,14 @@ fn used(text: &[u8]) -> Option<Vec<u8>> {
     let separated = quoted.is_some() || name.len() < text.len() - word.len();
     let known = word.eq_ignore_ascii_case(b"USE") && separated && !name.is_empty() && name.iter().all(plain);
     known.then(|| name.to_vec())
+}
+
+fn is_a_job() -> EngineError {
+    EngineError::refused(
+        1235,
+        "42000",
+        "DZ1621: a definition of a logical database is changed in all its slots by a job: dazzle rules ddl",
+    )
 }
 
 pub(crate) fn unroutable(what: &str) -> EngineError {

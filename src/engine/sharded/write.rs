@@ -86,20 +86,18 @@ impl Session {
         self.has_begun();
         let inside = self.in_transaction() || !self.pins.is_empty();
         let mut lease = self.lease.take().expect("acquired just before");
-        let told = self.run_part(&mut lease, writing, 0).await;
-        let told = match told {
-            // An error says nothing of the transaction, which may be gone with it.
-            Err(error @ EngineError::Backend(BackendError::Server(_))) => {
-                let alive = command(&mut lease, "DO 0").await;
-                alive.map_err(EngineError::from).and(Err(error))
+        let mut told = self.run_part(&mut lease, writing, 0).await;
+        let mut shown = None;
+        if let Ok(Told { warnings: 1.., .. }) | Err(EngineError::Backend(BackendError::Server(_))) = &told {
+            // Its reply tells of the transaction as well, which an error may have ended.
+            match lease.ask_payloads("SHOW WARNINGS").await {
+                Ok(conditions) => shown = Some(conditions),
+                Err(error) => told = Err(error.into()),
             }
-            told => told,
-        };
+        }
         self.witness = Witness::default();
         self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
-        let (broken, warned) =
-            (lease.condition() == Condition::Busy, matches!(&told, Ok(told) if told.warnings > 0));
-        let shown = if warned { Some(lease.ask_payloads("SHOW WARNINGS").await?) } else { None };
+        let broken = lease.condition() == Condition::Busy;
         self.lease = Some(lease);
         if broken {
             let error = RelayError::Server { error: StreamError::Closed, untouched: !inside };
@@ -108,11 +106,18 @@ impl Session {
             return Err(if inside { EngineError::Relay(error) } else { EngineError::Lost(error) });
         }
         self.mark_and_release();
-        self.wrote(told?, writing.id).await?;
+        let result = match told {
+            Ok(told) => self.wrote(told, writing.id).await,
+            Err(error) => {
+                (self.state.warnings, self.state.row_count, self.diagnostics) = (0, -1, None);
+                self.state.error_state = error.server_packet().map(|packet| packet.state);
+                Err(error)
+            }
+        };
         if let Some(shown) = shown {
             self.keep_diagnostics(shown);
         }
-        Ok(())
+        result
     }
 
     /// Begins on every shard, and runs all parts.

@@ -8,6 +8,7 @@
 mod aggregate;
 mod alias;
 mod block;
+mod catalog;
 mod combine;
 mod computed;
 mod explain;
@@ -195,6 +196,10 @@ fn planned(
     let tree =
         parse(request.text, request.mode).map_err(|unparsed| Refusal::Unparsed { why: unparsed.why })?;
     plan.explain = tree.explain.is_some_and(|explain| explain.route);
+    if let Some(action) = catalog::plan(rules, request, &tree)? {
+        trace.spoil();
+        return Ok(action);
+    }
     let statement = Statement::new((rules, trace), request, &tree, hints)?;
     trace.note(&statement);
     if let Some(slot) = statement.hints.slot {

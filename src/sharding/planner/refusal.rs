@@ -47,6 +47,9 @@ pub enum Refusal {
     /// A stored function, whose tables are not known.
     #[error("a stored function")]
     StoredFunction,
+    /// A question about `information_schema` that one server's answers differently.
+    #[error("{what} of information_schema")]
+    Catalog { what: &'static str },
     /// An INSERT whose ids cannot be made as one server would.
     #[error("{what} without ids")]
     Generated { what: &'static str },
@@ -163,6 +166,9 @@ impl ProxyError for Refusal {
             Self::StoredFunction => {
                 unsupported("DZ1518: a stored function may read tables of any slot; name the slot by a hint")
             }
+            Self::Catalog { what } => unsupported(format!(
+                "DZ1531: {what} in information_schema cannot be told of a logical database; name columns of its tables, or ask a server itself"
+            )),
             Self::Generated { what } => unsupported(format!(
                 "DZ1530: {what} get no ids of a sequence; give their ids in the statement"
             )),
