@@ -59,9 +59,15 @@ impl Session {
         if told != 0 || statement.effects.intersects(SILENT) {
             self.owed.insert_id = Some(told);
         }
-        // What takes so long may be asked about; of a SELECT with an offset it would be too dear.
-        self.owed.found_rows |=
-            statement.kind == Kind::CreateTable && found_rows_after(statement, outcome) == FoundRows::Untold;
+        // What takes so long may be asked about; of every SELECT with an offset it would be too dear for those who never
+        // want to know.
+        let worthwhile = self.state.asks_found_rows || statement.kind == Kind::CreateTable;
+        let untold = match found_rows_after(statement, outcome) {
+            FoundRows::Untold => true,
+            FoundRows::Unsure => self.witness.found_rows,
+            FoundRows::Kept | FoundRows::Rows | FoundRows::One => false,
+        };
+        self.owed.found_rows |= worthwhile && untold;
         if !statement.effects.contains(Effects::ASSIGNS_USER_VARIABLE) {
             return;
         }

@@ -106,6 +106,8 @@ pub struct SessionState {
     pub row_count: i64,
     /// FOUND_ROWS(); `None` if only the connection that ran the statement knew it.
     pub found_rows: Option<u64>,
+    /// It has asked for that before.
+    pub asks_found_rows: bool,
     /// Warnings of the last statement, errors included.
     pub warnings: u16,
     /// Errors of the last statement.
@@ -126,6 +128,7 @@ impl SessionState {
             last_insert_id: 0,
             row_count: -1,
             found_rows: Some(0),
+            asks_found_rows: false,
             warnings: 0,
             errors: 0,
             error_state: None,

@@ -149,8 +149,11 @@ impl Session {
     }
 
     /// FOUND_ROWS() of a statement whose count only its own connection knew is not made up.
-    pub(crate) fn check_found_rows(&self, statement: &Statement) -> Result<(), EngineError> {
+    pub(crate) fn check_found_rows(&mut self, statement: &Statement) -> Result<(), EngineError> {
         let effects = statement.effects;
+        if effects.contains(Effects::FOUND_ROWS) {
+            self.state.asks_found_rows = true;
+        }
         let asked = effects.contains(Effects::FOUND_ROWS) && !self.witness.found_rows;
         // What is asked for behind another statement, a value put in its place cannot answer.
         let behind = effects.contains(Effects::MULTIPLE) && statement.kind != Kind::Select;

@@ -189,6 +189,26 @@ both! {
         play(server, "it_duet_found_inside", steps.map(str::to_owned).to_vec()).await;
     }
 
+    async fn a_session_that_asks_for_rows_found_is_told_of_those_that_an_offset_skipped(server) {
+        let steps = [
+            "a SELECT * FROM seven",
+            "a SELECT FOUND_ROWS()",
+            "a SELECT * FROM seven LIMIT 2, 3",
+            "b SELECT * FROM three",
+            "a SELECT FOUND_ROWS()",
+            "a SELECT * FROM seven ORDER BY a DESC LIMIT 2 OFFSET 1",
+            "b SELECT * FROM three",
+            "a SELECT FOUND_ROWS()",
+            "a SELECT * FROM seven LIMIT 9, 3",
+            "b SELECT * FROM three",
+            "a SELECT FOUND_ROWS() AS found, ROW_COUNT()",
+            "a SELECT a FROM seven ORDER BY a LIMIT 1, 1 INTO @one",
+            "b SELECT * FROM three",
+            "a SELECT FOUND_ROWS(), @one",
+        ];
+        play(server, "it_duet_found_offset", steps.map(str::to_owned).to_vec()).await;
+    }
+
     async fn rows_found_that_nobody_knows_are_not_made_up(server) {
         server.create_schema("it_found_unknown").await.unwrap();
         let proxy = Setup::new(server).pool("size_max: 1, queue_timeout: 3s").start().await;
@@ -196,7 +216,10 @@ both! {
         let (mut a, mut b) = (login.connect().await, login.connect().await);
         a.ok("CREATE TABLE t (a INT)").await;
         a.ok("INSERT INTO t VALUES (1), (2), (3)").await;
-        for unsure in ["SET @a = (SELECT COUNT(*) FROM t)", "INSERT INTO t SELECT 1", "SELECT a FROM t LIMIT 1, 1"] {
+        a.ok("SELECT a FROM t LIMIT 1, 1").await;
+        b.ok("SELECT 1").await;
+        assert_eq!(a.query("SELECT FOUND_ROWS()").await.error(), Some(1235), "before anybody knew that it is asked for");
+        for unsure in ["SET @a = (SELECT COUNT(*) FROM t)", "INSERT INTO t SELECT 1"] {
             b.ok("SELECT a FROM t").await;
             a.ok(unsure).await;
             b.ok("SELECT 1").await;
