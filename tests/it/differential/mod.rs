@@ -2,6 +2,7 @@
 
 mod bulk;
 mod bulk_execute;
+mod charsets;
 mod clients;
 mod commands;
 mod prepared;

@@ -65,9 +65,10 @@ pub(crate) fn execution(id: u32, flags: u8, parameters: &[Parameter], types: boo
 
 impl Conn {
     /// COM_STMT_PREPARE; the statement's id, or the error. Ids are no part of what is compared.
-    pub(crate) async fn prepare(&mut self, sql: &str) -> Result<u32, u16> {
+    pub(crate) async fn prepare(&mut self, sql: impl AsRef<[u8]>) -> Result<u32, u16> {
         let mut payload = vec![code::STMT_PREPARE];
-        payload.extend_from_slice(sql.as_bytes());
+        payload.extend_from_slice(sql.as_ref());
+        let sql = sql.as_ref().escape_ascii().to_string();
         self.send(&payload).await;
         let mut first = self.packet().await;
         let mut reply = Reply::default();
