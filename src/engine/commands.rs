@@ -58,8 +58,8 @@ impl Session {
 
     /// Makes sure that the session's status flags are known: an ERR has none, and the statement before it
     /// may have begun a transaction or ended one.
-    pub(crate) async fn make_certain(&mut self) -> Result<(), EngineError> {
-        if !self.pins.has(PinReason::Warnings) {
+    pub async fn make_certain(&mut self) -> Result<(), EngineError> {
+        if !self.pins.has(PinReason::Warnings) || self.state.errors == 0 {
             return Ok(());
         }
         let Some(lease) = self.lease.as_mut() else { return Ok(()) };
@@ -77,18 +77,20 @@ impl Session {
         let left = std::sync::Arc::clone(&self.state.image);
         let mut told = false;
         if !self.change_place(&schema).await? {
-            told = self.is_bound();
+            // MySQL tells the warnings of the statement before, which another connection may have run.
+            let knows = self.witness.last_statement || self.flavor() == Flavor::MariaDb;
+            told = self.is_bound() && knows;
             match self.enter_schema(&schema, &image, told).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    self.failed_here();
+                    self.failed_to_enter(None);
                     self.stay(left);
                     self.mark_and_release();
                     return Ok(());
                 }
                 Err(error) => {
-                    if error.server_packet().is_some() {
-                        self.failed_here();
+                    if let Some(packet) = error.server_packet() {
+                        self.failed_to_enter(Some(packet));
                     }
                     self.keep_if_known();
                     self.stay(left);
@@ -218,6 +220,8 @@ impl Session {
             kind,
             infile,
             moves,
+            enters: moves,
+            returns: false,
             cursor,
             call,
             results_min,

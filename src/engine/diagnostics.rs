@@ -1,12 +1,12 @@
 //! The diagnostics of a session's last statement, kept when its connection has gone to somebody else.
 
-use crate::backend::{BackendError, ResultSet};
+use crate::backend::{BackendError, Flavor, ResultSet};
 use crate::engine::error::EngineError;
 use crate::engine::session::Session;
 use crate::error::SqlError;
 use crate::sql::{Kind, ShownDiagnostics, Statement, shown_diagnostics};
 use crate::telemetry::PinReason;
-use crate::wire::{Capabilities, OkPacket, Reader, StatusFlags, Writer, encode_eof, frame};
+use crate::wire::{Capabilities, ErrPacket, OkPacket, Reader, StatusFlags, Writer, encode_eof, frame};
 
 /// What SHOW WARNINGS told, or would tell.
 #[derive(Debug)]
@@ -136,6 +136,35 @@ impl Session {
             self.pins.end(PinReason::Warnings);
             self.mark_and_release();
         }
+    }
+
+    /// The server did not let the client enter a schema; with `error` if it was the proxy that asked. MySQL adds this error
+    /// to what the statement before left.
+    pub(crate) fn failed_to_enter(&mut self, error: Option<&ErrPacket>) {
+        let before = match self.flavor() {
+            Flavor::MySql => (self.state.warnings, self.state.errors),
+            Flavor::MariaDb => (0, 0),
+        };
+        let kept = self.diagnostics.take();
+        self.failed_here();
+        self.state.warnings = before.0.saturating_add(1);
+        self.state.errors = before.1.saturating_add(1);
+        let Some(error) = error.filter(|_| self.flavor() == Flavor::MySql) else { return };
+        // The connection has told it after what somebody else's statement left there.
+        self.witness.last_statement = false;
+        self.pins.end(PinReason::Warnings);
+        self.state.error_state = Some(error.state);
+        self.diagnostics = Some(Box::new(match kept.map(|kept| *kept) {
+            Some(Diagnostics::Shown(mut conditions)) => {
+                let mut row = Vec::new();
+                row.put_lenenc_bytes(b"Error");
+                row.put_lenenc_bytes(error.code.to_string().as_bytes());
+                row.put_lenenc_bytes(&error.message);
+                conditions.rows.push(row);
+                Diagnostics::Shown(conditions)
+            }
+            _ => Diagnostics::Raised(u64::from(error.code), error.message.as_slice().into()),
+        }));
     }
 
     /// The client is told that shards ended its write differently: what it can ask about each of them.

@@ -79,13 +79,17 @@ impl Session {
         let payload = &self.client.stream.input.filled()[HEADER_BYTES..];
         let payload = &payload[..payload.len().min(header.length)];
         let bulk = payload.first() == Some(&code::STMT_BULK_EXECUTE);
-        if bulk && !self.client.capabilities.has(Capabilities::MARIADB_BULK) {
+        let short = payload.len() < BULK_HEAD_BYTES;
+        let looked_at = !short || self.flavor() == Flavor::MySql;
+        if bulk && looked_at && !self.client.capabilities.has(Capabilities::MARIADB_BULK) {
             return Err(no_bulk(self.flavor()));
         }
-        let malformed = || EngineError::refused(1835, "HY000", "Malformed communication packet.");
+        let stop = if self.flavor() == Flavor::MySql { "." } else { "" };
+        let malformed =
+            || EngineError::refused(1835, "HY000", format!("Malformed communication packet{stop}"));
         let (id, flags) = match Command::parse(payload) {
             Ok(Command::StmtExecute { statement, flags, .. }) => (statement, flags),
-            Ok(Command::Unknown(_)) if bulk && payload.len() >= BULK_HEAD_BYTES => {
+            Ok(Command::Unknown(_)) if bulk && !short => {
                 let id = payload[1..5].try_into().map_err(|_| malformed())?;
                 (u32::from_le_bytes(id), 0)
             }
@@ -131,6 +135,7 @@ impl Session {
         {
             return Ok(());
         }
+        self.keep_cursors_apart(id, cursor);
         let (long_data, columns) = match self.statement(id) {
             Some(statement) => (statement.long_data, Some(statement.columns).filter(|columns| *columns > 0)),
             None => (false, None),
@@ -139,6 +144,8 @@ impl Session {
             kind: ReplyKind::Results,
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
             moves: true,
+            enters: statement.effects.contains(Effects::CHANGES_SCHEMA) || self.moves(id),
+            returns: self.returns_unsaid(id)?,
             cursor,
             call: statement.effects.contains(Effects::CALLS_PROCEDURE),
             results_min: 1,
@@ -168,6 +175,9 @@ impl Session {
         }
         if self.client.tracks_itself {
             Box::pin(self.follow_schema(statement)).await.map_err(too_late)?;
+        }
+        if outcome.error.is_some() {
+            self.owe_schema(id)?;
         }
         self.executed(id, &outcome);
         self.settle(statement, &text, &outcome);
@@ -310,6 +320,8 @@ impl Session {
             kind: ReplyKind::Rows,
             infile: false,
             moves: false,
+            enters: false,
+            returns: false,
             cursor: false,
             call: false,
             results_min: 1,

@@ -12,6 +12,7 @@ use crate::engine::definitions::DEFINITION_BELIEVED_MAX;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::outcome::Outcome;
+use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
 use crate::engine::sharded::IMAGES_MAX;
 use crate::engine::typing::open_parameters;
@@ -127,6 +128,9 @@ impl Statements {
     }
 }
 
+/// Marks the copy of a statement that is executed with cursors; no session has so many statements.
+const WITH_CURSORS: u32 = 1 << 31;
+
 /// What of an image a prepared text depends on: the type of a user variable is part of what its statement
 /// means.
 pub(crate) fn meaning(facts: &Facts, image: &SessionImage) -> u128 {
@@ -236,6 +240,8 @@ impl Session {
                 }
             }
         };
+        // A PREPARE does not tell whether the statement before it, which failed, has opened a transaction.
+        self.make_certain().await?;
         // Servers keep the diagnostics for a statement that is about them.
         if !facts.statement.effects.contains(Effects::DIAGNOSTICS) {
             self.prepared_cleanly(reply.warnings);
@@ -311,6 +317,58 @@ impl Session {
         if let Some(prepared) = self.statement(id) {
             // Long data waits at the statement it was sent for.
             prepared.stand_in = stand_in.filter(|_| !prepared.long_data);
+        }
+        Ok(())
+    }
+
+    /// MySQL sends no readable reply to an execution without a cursor of a statement that had one before: what is
+    /// executed with cursors is never shared with what is not.
+    pub(crate) fn keep_cursors_apart(&mut self, id: u32, cursor: bool) {
+        if self.flavor() != Flavor::MySql {
+            return;
+        }
+        let Some(statement) = self.statement(id).filter(|statement| !statement.long_data) else { return };
+        let own = statement.key.copy & !WITH_CURSORS;
+        let copy = if cursor { own | WITH_CURSORS } else { own };
+        if copy == statement.key.copy {
+            return;
+        }
+        let next = PreparedKey { copy, ..statement.key.clone() };
+        let left = std::mem::replace(&mut statement.key, next);
+        let open = std::mem::take(&mut statement.cursor);
+        if let Some(lease) = self.lease.as_mut().filter(|_| open) {
+            lease.prepared.remove(&left);
+        }
+    }
+
+    /// Whether the statement was prepared in another schema than the present one, which MariaDB enters for an
+    /// execution and leaves again.
+    pub(crate) fn moves(&mut self, id: u32) -> bool {
+        let maria = self.flavor() == Flavor::MariaDb;
+        let now = Arc::clone(&self.state.image);
+        let tracks = self.client.capabilities.has(Capabilities::SESSION_TRACK);
+        let before = self.statement(id).map(|statement| Arc::clone(&statement.image));
+        maria && tracks && before.is_some_and(|before| before.schema() != now.schema())
+    }
+
+    /// Whether the client is to be told by the proxy that its schema was left and entered again: where a statement was
+    /// prepared outside of any, no connection that is in one can prepare it so.
+    pub(crate) fn returns_unsaid(&mut self, id: u32) -> Result<bool, EngineError> {
+        let outside = self.statement(id).is_some_and(|statement| statement.image.schema().is_none());
+        if !outside || !self.moves(id) {
+            return Ok(false);
+        }
+        let image = Arc::clone(&self.state.image);
+        self.client.owed.schema(image.schema().unwrap_or_default(), true).map_err(RelayError::from)?;
+        Ok(true)
+    }
+
+    /// After an execution that failed: that the schema was left and entered again is told with a later OK, whoever gets
+    /// the connection in between.
+    pub(crate) fn owe_schema(&mut self, id: u32) -> Result<(), EngineError> {
+        if self.moves(id) {
+            let image = Arc::clone(&self.state.image);
+            self.client.owed.schema(image.schema().unwrap_or_default(), false).map_err(RelayError::from)?;
         }
         Ok(())
     }

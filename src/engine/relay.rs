@@ -13,7 +13,7 @@ use crate::engine::client::{Client, Watch};
 use crate::engine::cut::{Bounds, Cut};
 pub use crate::engine::interruption::RelayError;
 pub use crate::engine::outcome::Outcome;
-use crate::engine::reports::{Circumstances, flag_columns, is_stale, rewrite};
+use crate::engine::reports::{Circumstances, flag_columns, flags_of_plan, is_stale, rewrite};
 use crate::engine::sharded::Renaming;
 use crate::engine::streaming::{stream_file, write_server};
 use crate::wire::{
@@ -36,6 +36,10 @@ pub struct Relay {
     pub infile: bool,
     /// The client's statement may leave the schema, be it to come back.
     pub moves: bool,
+    /// It enters a schema, be it the same.
+    pub enters: bool,
+    /// The server leaves the schema and enters it again without saying so, and the client is to be told.
+    pub returns: bool,
     /// The client asked for a cursor.
     pub cursor: bool,
     /// A prepared CALL: a result may be the procedure's OUT parameters.
@@ -70,7 +74,7 @@ pub(crate) async fn relay_until(
     cut: &Cut,
 ) -> Result<Outcome, RelayError> {
     let scanner = ReplyScanner::new(how.kind, client.stream.sequence);
-    client.owed.of_this_statement = false;
+    client.owed.of_this_statement = how.returns;
     let Bounds { allowance, timed } = how.bounds;
     let mut relaying = Relaying {
         scanner: if how.renaming.is_some() { scanner.columns_apart() } else { scanner },
@@ -259,6 +263,7 @@ impl Relaying<'_> {
             return Ok(());
         }
         let mut flags = conn.status.without(StatusFlags::OF_ONE_RESULT);
+        flags = flags.with(flags_of_plan(conn.input().filled()));
         // Some clients look here whether more will come, before they read the rows.
         if self.outcome.results as usize + 1 < self.how.results_min {
             flags = flags.with(StatusFlags::MORE_RESULTS);
@@ -366,6 +371,7 @@ impl Relaying<'_> {
                     flavor: conn.facts.flavor,
                     schema: conn.image.schema(),
                     moves: self.how.moves,
+                    enters: self.how.enters,
                     flagged: rows && self.translate && std::mem::take(&mut self.flagged),
                 };
                 let rewritten = rewrite(&ok, at, client)?;

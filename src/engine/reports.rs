@@ -5,8 +5,8 @@ use crate::engine::changes::is_reported;
 use crate::engine::client::Client;
 use crate::sql::{Effects, Kind, LexMode, Statement, split};
 use crate::wire::{
-    Capabilities, Malformed, OkPacket, StateChange, StateChanges, StatusFlags, encode_eof,
-    encode_state_change,
+    Capabilities, HEADER_BYTES, Header, Malformed, OkPacket, PAYLOAD_MAX, StateChange, StateChanges,
+    StatusFlags, encode_eof, encode_state_change,
 };
 
 /// Bytes of the changes that wait for an OK packet at most.
@@ -19,6 +19,8 @@ pub(crate) struct OwedChanges {
     changes: Vec<(Vec<u8>, Vec<u8>)>,
     /// The statement whose reply is passed on has changed something.
     pub(crate) of_this_statement: bool,
+    /// A statement that failed has left the schema and entered it again: the server tells it when it tells anything.
+    left_behind: bool,
 }
 
 impl OwedChanges {
@@ -38,12 +40,19 @@ impl OwedChanges {
         if bytes > OWED_BYTES_MAX { Err(Malformed("too many session state changes")) } else { Ok(()) }
     }
 
+    /// The schema was left and entered again, which the client has not been told.
+    pub(crate) fn schema(&mut self, schema: &[u8], counts: bool) -> Result<(), Malformed> {
+        self.left_behind |= !counts;
+        self.add(StateChange::Schema(schema), counts)
+    }
+
     /// Whether the client has been told everything.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
     fn take(&mut self) -> Vec<u8> {
+        self.left_behind = false;
         std::mem::take(&mut self.changes).into_iter().flat_map(|(_, encoded)| encoded).collect()
     }
 }
@@ -59,6 +68,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) schema: Option<&'a [u8]>,
     /// The statement may leave the schema, be it to come back.
     pub(crate) moves: bool,
+    /// It enters one, be it the same.
+    pub(crate) enters: bool,
     /// The definitions of these rows, OUT parameters, have told what MySQL does not repeat at their end.
     pub(crate) flagged: bool,
 }
@@ -75,8 +86,9 @@ pub(crate) fn rewrite(
             let change = change?;
             if client.tracks_itself || is_reported(change) {
                 // A schema that is no other one was left and entered again by an earlier statement.
-                let again =
-                    !at.moves && matches!(change, StateChange::Schema(name) if Some(name) == at.schema);
+                let again = matches!(change, StateChange::Schema(name) if Some(name) == at.schema)
+                    && !at.enters
+                    && (!at.moves || client.owed.left_behind);
                 client.owed.add(change, !again)?;
             }
         }
@@ -103,6 +115,25 @@ pub(crate) fn rewrite(
 /// Whether an ERR says that a prepared statement does not fit its tables any more (ER_NEED_REPREPARE).
 pub(crate) fn is_stale(payload: &[u8]) -> bool {
     payload.get(1..3) == Some(&1615u16.to_le_bytes())
+}
+
+/// What the end of a result that has come whole says of its plan. A server knows it before the first row and says so in
+/// the EOF after the columns, which is where mysqli looks; of a longer result it comes with the last row.
+pub(crate) fn flags_of_plan(rows: &[u8]) -> StatusFlags {
+    let mut rest = rows;
+    while let Some(header) = Header::parse(rest)
+        && let Some((packet, next)) = rest.split_at_checked(HEADER_BYTES + header.length)
+    {
+        if let [0xFE, end @ ..] = &packet[HEADER_BYTES..]
+            && end.len() < PAYLOAD_MAX - 1
+        {
+            let status = OkPacket::parse(&packet[HEADER_BYTES..]).map(|ok| ok.status).unwrap_or_default();
+            let of_plan = StatusFlags::NO_INDEX.0 | StatusFlags::NO_GOOD_INDEX.0;
+            return StatusFlags(status.0 & of_plan);
+        }
+        rest = next;
+    }
+    StatusFlags::default()
 }
 
 /// Says at the end of a prepared statement's rows whether it has other columns than before. A server says so where it

@@ -130,7 +130,9 @@ impl Session {
         let relay = Relay {
             kind: ReplyKind::Results,
             infile: statement.effects.contains(Effects::LOAD_LOCAL),
-            moves: statement.effects.intersects(Effects::CHANGES_SCHEMA | Effects::CALLS_PROCEDURE),
+            moves: statement.effects.intersects(MOVING),
+            enters: statement.effects.contains(Effects::CHANGES_SCHEMA),
+            returns: false,
             cursor: false,
             call: false,
             results_min: results_min(statement, self.query_text(header), self.state.mode),
@@ -467,6 +469,9 @@ impl Session {
         self.show_pins(Some(statement));
     }
 }
+
+/// Effects with which a statement may leave the schema, be it to come back.
+const MOVING: Effects = Effects::CHANGES_SCHEMA.with(Effects::CALLS_PROCEDURE).with(Effects::TEXT_EXECUTE);
 
 /// Effects of statements that name user variables.
 const NAMING: Effects = Effects::USES_USER_VARIABLE.with(Effects::ASSIGNS_USER_VARIABLE);

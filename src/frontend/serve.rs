@@ -331,7 +331,11 @@ async fn answer(session: &mut Session, error: &EngineError) -> Result<(), ()> {
         error => {
             let told = error.sql_error();
             match error {
-                EngineError::Refused(_) => session.note_refusal(&told),
+                EngineError::Refused(_) => {
+                    // The connection is given back, but not in the middle of a transaction that an error has hidden.
+                    let _ = session.make_certain().await;
+                    session.note_refusal(&told);
+                }
                 EngineError::Torn(torn) => session.note_torn(&told, &torn.1),
                 _ => {}
             }

@@ -72,12 +72,20 @@ both! {
         compare_with(server, "it_bulk", able, script).await;
         let zipped = |login| able(login).with(Capabilities::COMPRESS);
         compare_with(server, "it_bulk_zip", zipped, script).await;
-        // Who did not offer it is told so.
-        compare_with(server, "it_no_bulk", |login| login, async |conn| {
-            let id = conn.prepare("SELECT ?").await.unwrap();
-            conn.command(&bulk(id, &[&[Parameter::int(1)]], true)).await;
-            conn.ok("SELECT 1").await;
-        }).await;
+    }
+
+    async fn who_did_not_offer_it_is_told_so(server) {
+        for old in [Capabilities::NONE, Capabilities::CLIENT_MYSQL] {
+            compare_with(server, "it_no_bulk", |login| login.without(old), async |conn| {
+                let id = conn.prepare("SELECT ?").await.unwrap();
+                conn.command(&bulk(id, &[&[Parameter::int(1)]], true)).await;
+                conn.ok("SELECT 1").await;
+                conn.command(&bulk(77, &[&[Parameter::int(1)]], true)).await;
+                conn.command(&[code::STMT_BULK_EXECUTE, 1, 0, 0]).await;
+                conn.command(&[code::STMT_BULK_EXECUTE]).await;
+                conn.ok("SELECT 2").await;
+            }).await;
+        }
     }
 
     async fn types_go_along_to_another_connection(server) {

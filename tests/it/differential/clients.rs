@@ -1,7 +1,7 @@
 //! The same story for clients of every kind: old and new capabilities, compression, TLS, unix sockets.
 
 use dazzle::lab::Flavor;
-use dazzle::wire::{Capabilities, Writer, code};
+use dazzle::wire::{Capabilities, StatusFlags, Writer, code};
 
 use crate::support::{At, Conn, Login, PASSWORD, Parameter, USER, compare_with, proxy};
 
@@ -65,6 +65,34 @@ both! {
             eprintln!("{name}");
             compare_with(server, "it_clients", client, script).await;
         }
+    }
+
+    async fn that_look_for_a_bad_plan_after_the_columns_find_it_there(server) {
+        let mut logs = Vec::new();
+        let proxy = proxy(server).await;
+        server.create_schema("it_plans").await.unwrap();
+        for at in [At::Tcp(server.address().to_string()), proxy.at()] {
+            let mut conn = Login::new(at).schema("it_plans").without(Capabilities::DEPRECATE_EOF).connect().await;
+            conn.ok("CREATE TABLE IF NOT EXISTS plans (id INT PRIMARY KEY, a INT)").await;
+            conn.ok("REPLACE INTO plans VALUES (1, 2), (2, 3)").await;
+            let plan = StatusFlags::NO_INDEX.0 | StatusFlags::NO_GOOD_INDEX.0;
+            let mut flags = Vec::new();
+            let id = conn.prepare("SELECT id FROM plans WHERE a = 2").await.unwrap();
+            let replies = [
+                conn.query("SELECT id FROM plans WHERE a = 2").await,
+                conn.query("SELECT a FROM plans WHERE id = 2").await,
+                conn.query("SELECT 1").await,
+                conn.execute(id, &[]).await,
+            ];
+            for reply in replies {
+                let ends = reply.packets.iter().filter(|packet| packet.first() == Some(&0xFE));
+                flags.extend(ends.map(|eof| u16::from_le_bytes([eof[3], eof[4]]) & plan));
+            }
+            logs.push(flags);
+        }
+        assert_eq!(logs[0], logs[1]);
+        assert_eq!(logs[0].len(), 8);
+        assert!(logs[0][0] != 0 && logs[0][2] == 0, "{:?}", logs[0]);
     }
 
     async fn ignored_spaces(server) {

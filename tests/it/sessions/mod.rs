@@ -7,6 +7,7 @@ mod driver_questions;
 mod found_rows;
 mod many_prepared;
 mod pins;
+mod random_finds;
 mod roles;
 mod switching;
 mod tracking;
