@@ -1,6 +1,6 @@
 //! What a client saw of one step, and what of it may differ between a server and a proxy.
 
-use dazzle::wire::{OkPacket, StateChanges, StatusFlags, encode_state_change, parse_eof};
+use dazzle::wire::{OkPacket, StateChange, StateChanges, StatusFlags, encode_state_change, parse_eof};
 
 use crate::step::Bytes;
 
@@ -76,6 +76,26 @@ impl Seen {
         Self(packets.collect())
     }
 
+    /// Without the flag that says whether backslashes escape.
+    pub(crate) fn without_mode(mut self) -> Self {
+        let mode = StatusFlags::NO_BACKSLASH_ESCAPES;
+        for (role, payload) in &mut self.0 {
+            match (role, OkPacket::parse(payload)) {
+                (Role::Ok | Role::End, Ok(ok)) if payload.len() != 5 => {
+                    let mut normal = Vec::new();
+                    OkPacket { status: ok.status.without(mode), ..ok }.encode(payload[0], &mut normal);
+                    *payload = normal;
+                }
+                (Role::End, _) if payload.len() == 5 => {
+                    let status = u16::from_le_bytes([payload[3], payload[4]]) & !mode.0;
+                    payload[3..5].copy_from_slice(&status.to_le_bytes());
+                }
+                _ => {}
+            }
+        }
+        self
+    }
+
     /// For people; the packet at `mark` is marked.
     pub(crate) fn shown(&self, mark: usize) -> String {
         let lines = self.0.iter().enumerate().take(mark.max(20) + 10).map(|(n, (role, payload))| {
@@ -114,6 +134,7 @@ fn normal_ok(payload: &[u8]) -> Vec<u8> {
     let ok = OkPacket { status: ok.status.without(OF_SPEED), ..ok };
     let changes: Result<Vec<_>, _> = StateChanges::new(ok.state).collect();
     let Ok(mut changes) = changes else { return payload.to_vec() };
+    changes.retain(|change| *change != NO_TRANSACTION);
     changes.sort_by_key(|change| format!("{change:?}"));
     let mut state = Vec::new();
     for change in changes {
@@ -123,6 +144,9 @@ fn normal_ok(payload: &[u8]) -> Vec<u8> {
     OkPacket { state: &state, ..ok }.encode(payload[0], &mut normal);
     normal
 }
+
+/// That there is no transaction any more. MySQL tells it although it is not asked to, until the session has been reset.
+const NO_TRANSACTION: StateChange<'_> = StateChange::Other { kind: 5, data: b"\x08________" };
 
 /// How a statement was run, not what it did.
 const OF_SPEED: StatusFlags =
@@ -140,6 +164,12 @@ fn normal_eof(payload: &[u8]) -> Vec<u8> {
 fn normal_error(payload: &[u8], client: usize, ids: Ids) -> Vec<u8> {
     if matches!(payload, [0xFF, 0xDB, 0x04, ..] | [0xFF, 0x8D, 0x05, ..]) {
         return payload.iter().copied().filter(|byte| !byte.is_ascii_digit()).collect();
+    }
+    // MariaDB counts rows where there are none.
+    if matches!(payload, [0xFF, 0x56, 0x05, ..])
+        && let Some(at) = payload.windows(8).rposition(|window| window == b" at row ")
+    {
+        return payload[..at].to_vec();
     }
     // 1094 and 1095: no such session, or somebody else's.
     if !matches!(payload, [0xFF, 0x46 | 0x47, 0x04, ..]) {

@@ -53,6 +53,7 @@ const KEEPING: [&str; 17] = [
 ];
 
 /// A prepared statement as its client remembers it.
+#[derive(Default)]
 struct Statement {
     kinds: &'static [Kind],
     /// Types have been sent, so that an execution may leave them out.
@@ -60,6 +61,8 @@ struct Statement {
     /// The types that were sent.
     bound: Vec<u16>,
     cursor: bool,
+    /// It has been executed with a cursor.
+    had_cursor: bool,
     long: Vec<u16>,
 }
 
@@ -275,9 +278,7 @@ impl Generator {
             3 => Action::Text("KILL QUERY {other}".into()),
             4 => Action::Text("KILL 4000000000".into()),
             5 if !self.is_bound(client) => Action::KillRunning("SELECT 5, SLEEP(9)"),
-            6 if !self.is_bound(client) => {
-                Action::KillRunning("UPDATE t0 SET b = 'killed' WHERE a = 1 AND SLEEP(9)")
-            }
+            6 if !self.is_bound(client) => Action::KillRunning("INSERT INTO fuzz_two.t2 SELECT SLEEP(9)"),
             _ => Action::Text("KILL QUERY {me}".into()),
         }
     }
@@ -339,7 +340,7 @@ impl Generator {
         let retype = self.chance(75.0);
         let statement = &self.clients[client].statements[&slot];
         let (kinds, typed, long) = (statement.kinds, statement.typed, statement.long.clone());
-        let bound = statement.bound.clone();
+        let (bound, had_cursor) = (statement.bound.clone(), statement.had_cursor);
         let mut values: Vec<Value> = kinds.iter().map(|kind| value(&mut self.rng, *kind)).collect();
         for parameter in long {
             values[usize::from(parameter)] = Value::LONG;
@@ -356,7 +357,8 @@ impl Generator {
         // Without types the values must be of those that were sent before.
         let same = typed
             && values.iter().zip(&bound).all(|(value, kind)| value.bytes.is_none() || value.kind == *kind);
-        let flags = u8::from(opens);
+        // After a cursor, MySQL sends no readable reply to an execution without one.
+        let flags = u8::from(opens || had_cursor && self.flavor == Flavor::MySql);
         Action::Execute { slot, flags, types: !same || retype, values }
     }
 
@@ -423,13 +425,13 @@ impl Generator {
                 if let Some((_, kinds, _)) = known
                     && seen.errors().next().is_none()
                 {
-                    let statement =
-                        Statement { kinds, typed: false, bound: Vec::new(), cursor: false, long: Vec::new() };
+                    let statement = Statement { kinds, ..Statement::default() };
                     state.statements.insert(*slot, statement);
                 }
             }
-            Action::Execute { slot, values, types, .. } => {
+            Action::Execute { slot, values, types, flags } => {
                 let Some(statement) = state.statements.get_mut(slot) else { return };
+                statement.had_cursor |= *flags != 0;
                 statement.long.clear();
                 statement.cursor = seen.status().is_some_and(|status| status.has(StatusFlags::CURSOR_EXISTS));
                 if *types {
