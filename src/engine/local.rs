@@ -5,7 +5,7 @@ use crate::backend::Flavor;
 use crate::engine::error::EngineError;
 use crate::engine::session::Session;
 use crate::sql::{Effects, KillId, KillScope, Kind, ShowKind, Statement, kill_target};
-use crate::telemetry::Kill;
+use crate::telemetry::{Kill, PinReason};
 use crate::wire::{Capabilities, OkPacket};
 
 impl Session {
@@ -77,6 +77,13 @@ impl Session {
         };
         self.make_certain().await?;
         self.kill(id, scope)?;
+        (self.state.warnings, self.state.errors, self.state.row_count) = (0, 0, 0);
+        (self.diagnostics, self.state.error_state) = (None, None);
+        self.witness.last_statement = false;
+        if self.pins.has(PinReason::Warnings) {
+            self.pins.end(PinReason::Warnings);
+            self.mark_and_release();
+        }
         Ok(self.client.send_ok(&OkPacket { status: self.state.status, ..OkPacket::default() }).await?)
     }
 

@@ -322,12 +322,13 @@ impl Session {
     }
 
     /// MySQL sends no readable reply to an execution without a cursor of a statement that had one before: what is
-    /// executed with cursors is never shared with what is not.
+    /// executed with cursors is not shared with what is not. Where types are open, it has them from earlier executions.
     pub(crate) fn keep_cursors_apart(&mut self, id: u32, cursor: bool) {
         if self.flavor() != Flavor::MySql {
             return;
         }
-        let Some(statement) = self.statement(id).filter(|statement| !statement.long_data) else { return };
+        let apart = |statement: &&mut Prepared| !statement.long_data && statement.open.is_empty();
+        let Some(statement) = self.statement(id).filter(apart) else { return };
         let own = statement.key.copy & !WITH_CURSORS;
         let copy = if cursor { own | WITH_CURSORS } else { own };
         if copy == statement.key.copy {

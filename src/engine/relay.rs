@@ -412,6 +412,10 @@ impl Relaying<'_> {
         self.outcome.error_state = payload.get(4..9).and_then(|state| state.try_into().ok());
         self.outcome.row_count = -1;
         self.outcome.status = conn.status.without(StatusFlags::MORE_RESULTS);
+        if matches!(self.how.results_min, 1 | usize::MAX) {
+            // One statement that fails has come back to its schema, whatever its results told on the way.
+            self.outcome.changes.schema = None;
+        }
         // The number, the SQLSTATE and its mark come first.
         let renaming = self.how.renaming.as_ref();
         let renamed = payload.get(9..).zip(renaming).and_then(|(text, renaming)| renaming.message(text));

@@ -134,7 +134,7 @@ fn normal_ok(payload: &[u8]) -> Vec<u8> {
     let ok = OkPacket { status: ok.status.without(OF_SPEED), ..ok };
     let changes: Result<Vec<_>, _> = StateChanges::new(ok.state).collect();
     let Ok(mut changes) = changes else { return payload.to_vec() };
-    changes.retain(|change| *change != NO_TRANSACTION);
+    changes.retain(|change| !matches!(change, StateChange::Other { kind: OF_A_TRANSACTION, .. }));
     changes.sort_by_key(|change| format!("{change:?}"));
     let mut state = Vec::new();
     for change in changes {
@@ -145,8 +145,9 @@ fn normal_ok(payload: &[u8]) -> Vec<u8> {
     normal
 }
 
-/// That there is no transaction any more. MySQL tells it although it is not asked to, until the session has been reset.
-const NO_TRANSACTION: StateChange<'_> = StateChange::Other { kind: 5, data: b"\x08________" };
+/// SESSION_TRACK_TRANSACTION_STATE: MySQL tells it although it is not asked to, once, to whoever asks next, and not any
+/// more after the session has been reset.
+const OF_A_TRANSACTION: u8 = 5;
 
 /// How a statement was run, not what it did.
 const OF_SPEED: StatusFlags =

@@ -1,6 +1,6 @@
 //! Differences that random sessions have found, each by itself.
 
-use dazzle::lab::Server;
+use dazzle::lab::{Flavor, Server};
 use dazzle::wire::Capabilities;
 
 use crate::support::{At, Conn, Login, Parameter, Setup, assert_same, duet};
@@ -28,24 +28,36 @@ async fn both_ways(
 
 both! {
     async fn a_statement_prepared_in_another_schema_tells_that_it_came_back(server) {
-        both_ways(server, "it_finds_schema", |login| login, async |a, b| {
+        both_ways(server, "it_finds_schema", |login| login, async |a, _| {
             a.ok("CREATE TABLE t (a INT PRIMARY KEY)").await;
             let insert = a.prepare("INSERT INTO t VALUES (?)").await.unwrap();
-            a.ok("PREPARE q FROM 'SELECT * FROM t'").await;
             a.ok("USE mysql").await;
-            a.query("EXECUTE q").await;
-            a.ok("DEALLOCATE PREPARE q").await;
             a.execute(insert, &[Parameter::int(1)]).await;
-            b.ok("SELECT 1").await;
             // It fails; that the schema was left is told with the next OK that has something to tell.
             a.execute(insert, &[Parameter::int(1)]).await;
             a.query("SHOW WARNINGS").await;
-            b.ok("SELECT 1").await;
             a.query("SELECT 1").await;
             a.query("SET autocommit = 1").await;
             a.query("SET autocommit = 1").await;
             a.execute(insert, &[Parameter::int(1)]).await;
             a.query("USE mysql").await;
+            a.ok("PREPARE q FROM 'SELECT 5'").await;
+            a.query("USE it_finds_schema").await;
+            a.query("EXECUTE q").await;
+        }).await;
+    }
+
+    async fn a_routine_that_fails_in_another_schema_leaves_nobody_there(server) {
+        both_ways(server, "it_finds_failing", |login| login, async |a, _| {
+            a.ok("CREATE PROCEDURE fails(n INT) BEGIN SELECT n; SIGNAL SQLSTATE '45000'; END").await;
+            let call = a.prepare("CALL fails(?)").await.unwrap();
+            a.ok("USE mysql").await;
+            a.execute(call, &[Parameter::int(1)]).await;
+            a.query("SELECT DATABASE()").await;
+            a.query("CALL it_finds_failing.fails(2)").await;
+            a.query("SELECT DATABASE()").await;
+            a.query("USE it_finds_failing; SELECT nothing").await;
+            a.query("SELECT DATABASE()").await;
         }).await;
     }
 
@@ -70,7 +82,9 @@ both! {
     }
 
     async fn a_transaction_that_an_error_hides_is_not_lost(server) {
-        both_ways(server, "it_finds_hidden", |login| login, async |a, _| {
+        // Of its transaction MySQL tells unasked, be it to the proxy.
+        let client = |login: Login| login.without(Capabilities::SESSION_TRACK);
+        both_ways(server, "it_finds_hidden", client, async |a, _| {
             a.ok("CREATE TABLE t (a INT PRIMARY KEY)").await;
             a.ok("CREATE PROCEDURE opens() BEGIN START TRANSACTION; INSERT INTO t VALUES (1); INSERT INTO t VALUES (1); END").await;
             a.query("CALL opens()").await;
@@ -89,6 +103,9 @@ both! {
     }
 
     async fn a_schema_that_is_not_entered_adds_its_error_to_what_was_there(server) {
+        if server.flavor() == Flavor::MariaDb {
+            return;
+        }
         both_ways(server, "it_finds_entering", |login| login, async |a, b| {
             a.query("SELECT CAST('1x' AS SIGNED), CAST('2x' AS SIGNED)").await;
             a.command(b"\x02nowhere").await;

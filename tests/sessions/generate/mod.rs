@@ -278,7 +278,9 @@ impl Generator {
             3 => Action::Text("KILL QUERY {other}".into()),
             4 => Action::Text("KILL 4000000000".into()),
             5 if !self.is_bound(client) => Action::KillRunning("SELECT 5, SLEEP(9)"),
-            6 if !self.is_bound(client) => Action::KillRunning("INSERT INTO fuzz_two.t2 SELECT SLEEP(9)"),
+            6 if !self.is_bound(client) => {
+                Action::KillRunning("UPDATE fuzz.types SET si = 1 WHERE i = 1 AND SLEEP(9)")
+            }
             _ => Action::Text("KILL QUERY {me}".into()),
         }
     }
