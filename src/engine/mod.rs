@@ -12,6 +12,7 @@ mod cut;
 mod definitions;
 mod diagnostics;
 mod disagreement;
+mod elsewhere;
 mod ending;
 mod error;
 mod execute;
