@@ -2,6 +2,7 @@
 //! clock, except in `stream` and `socket`, where packets meet bytes.
 
 pub mod auth;
+pub mod binlog;
 mod buffer;
 mod capabilities;
 mod codec;
