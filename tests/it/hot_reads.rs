@@ -1,11 +1,7 @@
 //! Results kept in memory: as a server would have told them, each only to whom it would, and never an old one.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use dazzle::lab::Server;
 use dazzle::wire::Capabilities;
-use tokio::task::JoinSet;
 
 use crate::support::{At, Conn, Login, Parameter, Proxy, Reply, Setup, assert_same, eventually, own_lab};
 
@@ -26,7 +22,7 @@ async fn tables(server: &Server, schema: &str) {
         .unwrap();
 }
 
-async fn kept(server: &Server, schema: &str) -> Proxy {
+pub(crate) async fn kept(server: &Server, schema: &str) -> Proxy {
     tables(server, schema).await;
     let proxy = Setup::new(server).top(RULES).start().await;
     let mut conn = proxy.login().schema(schema).connect().await;
@@ -392,51 +388,6 @@ both! {
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert_eq!(asked(server, "SELECT COUNT(*) FROM menu a,").await, 1);
         assert!(reads(&proxy, "shared") > 0.0);
-    }
-
-    async fn readers_never_see_what_a_writer_knows_to_be_old(server) {
-        let proxy = Arc::new(kept(server, "it_hot_race").await);
-        server.execute(&["UPDATE it_hot_race.item SET n = 0"]).await.unwrap();
-        proxy.connect().await.ok("ANALYZE TABLE it_hot_race.item").await;
-        let told: Arc<[AtomicU64; 3]> = Arc::default();
-        let mut tasks = JoinSet::new();
-        for writer in 0..3_u64 {
-            let (proxy, told) = (Arc::clone(&proxy), Arc::clone(&told));
-            tasks.spawn(async move {
-                let mut conn = proxy.login().schema("it_hot_race").connect().await;
-                for n in 1..=300_u64 {
-                    let id = writer + 1;
-                    let update = format!("UPDATE item SET n = {n} WHERE id = {id}");
-                    if n % 3 == 0 {
-                        conn.ok("BEGIN").await;
-                        conn.ok(&update).await;
-                        conn.ok("COMMIT").await;
-                    } else {
-                        conn.ok(&update).await;
-                    }
-                    told[writer as usize].store(n, Ordering::SeqCst);
-                    if n % 4 == 0 {
-                        tokio::task::yield_now().await;
-                    }
-                }
-            });
-        }
-        for reader in 0..6_u64 {
-            let (proxy, told) = (Arc::clone(&proxy), Arc::clone(&told));
-            tasks.spawn(async move {
-                let mut conn = proxy.login().schema("it_hot_race").connect().await;
-                for step in 0..1_500_u64 {
-                    let row = (reader + step) % 3;
-                    let before = told[row as usize].load(Ordering::SeqCst);
-                    let seen = conn.value(&format!("SELECT n FROM item WHERE id = {}", row + 1)).await;
-                    assert!(seen.parse::<u64>().unwrap() >= before, "{seen} after {before} was told");
-                }
-            });
-        }
-        while let Some(done) = tasks.join_next().await {
-            done.unwrap();
-        }
-        assert!(reads(&proxy, "hit") > 0.0, "nothing came from memory");
     }
 
     async fn an_account_that_does_not_see_everything_ends_everything_with_each_write(server) {

@@ -35,3 +35,4 @@ mod rules;
 mod schema;
 mod sessions;
 mod sharded;
+mod staleness;

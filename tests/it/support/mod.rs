@@ -27,6 +27,8 @@ pub(crate) const USER: &str = "it";
 pub(crate) const PASSWORD: &str = "secret";
 /// No story takes longer; what hangs fails.
 const STORY_MAX: Duration = Duration::from_secs(120);
+/// What asks for more rounds of a story than the usual ones.
+const ASKED_FOR: [&str; 2] = ["DAZZLE_IT_ROUNDS", "DAZZLE_IT_OPERATIONS"];
 /// For a condition that must come true by itself.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
@@ -61,8 +63,17 @@ pub(crate) async fn run(flavor: Flavor, story: impl AsyncFn(&'static Server)) {
         return;
     }
     let server = server(flavor).await;
-    timeout(STORY_MAX, story(server)).await.expect("the story comes to its end");
+    // Who asks for a longer story gives it the time.
+    let longer = ASKED_FOR.iter().any(|name| std::env::var_os(name).is_some());
+    let limit = if longer { 10 * STORY_MAX } else { STORY_MAX };
+    timeout(limit, story(server)).await.expect("the story comes to its end");
     proxy::shared_proxies_have_not_panicked();
+}
+
+/// How often a story repeats what it measures: as somebody asks for in the environment, or the usual number.
+pub(crate) fn asked_for(name: &str, usual: u64) -> u64 {
+    assert!(ASKED_FOR.contains(&name));
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 /// The server that stories share; none of them stops, freezes or reconfigures it.
