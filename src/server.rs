@@ -14,11 +14,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{error, info, warn};
 
-use crate::admin::{self, AdminState, Controls, Lifecycle, Readiness, RunningRules, register_cache, systemd};
+use crate::admin::{self, AdminState, Controls, Lifecycle, Readiness, RunningRules, systemd};
 use crate::backend::pool::{Upkeep, WorkerId};
 use crate::config::{Config, ConfigError, ConfigFile, Poll};
 use crate::engine::accounts::Accounts;
-use crate::engine::{Disagreements, Engine, FactsCache, KnownAnswers, PinWatch, Shutdown, Station, Worker};
+use crate::engine::{
+    Disagreements, Engine, FactsCache, KnownAnswers, PinWatch, Shutdown, Station, Worker, follow_binlogs,
+};
 use crate::frontend::tls::Material;
 use crate::frontend::{ClientCounts, Frontend, Listeners, OpenListener, Security};
 use crate::protection::Observed;
@@ -131,7 +133,8 @@ impl Server {
             None => None,
         };
         register_pools(&engine);
-        register_cache(&engine);
+        admin::register_cache(&engine);
+        admin::register_binlogs(&engine);
         let controls = Controls::of(&engine);
         let readiness = Arc::new(Readiness::new(Box::new(Vec::new)));
         let day = today();
@@ -179,6 +182,7 @@ impl Server {
             }));
         }
         drop(spawn("accounts", follow_accounts(Arc::clone(&self.engine))));
+        drop(spawn("binlogs", follow_binlogs(Arc::clone(&self.engine))));
         self.readiness.set(Lifecycle::Serving);
         systemd::ready("serving");
         info!(version = env!("CARGO_PKG_VERSION"), "ready");

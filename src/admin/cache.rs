@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::admin::binlog;
 use crate::cache::{Cache, CacheNumbers, RuleNumbers};
 use crate::engine::Engine;
 use crate::telemetry::{CacheRuleNumbers, CacheTotals, write_cache};
@@ -61,6 +62,7 @@ pub(super) fn to_json(cache: &Cache, now: Instant) -> String {
         "results": results,
         "invalidations": {"tables": tables, "everything": everything},
         "rules": rules,
+        "binlogs": binlog::to_json(cache),
     })
     .to_string()
 }

@@ -1,6 +1,7 @@
 //! The operators' HTTP port: metrics, health, readiness, digest statistics, protection, hot reads. It reads snapshots;
 //! the one thing that it changes are switches, on behalf of this machine's own operators.
 
+mod binlog;
 mod cache;
 mod digests;
 mod listener;
@@ -10,6 +11,7 @@ mod readiness;
 mod rules;
 pub mod systemd;
 
+pub use binlog::register_binlogs;
 pub use cache::register_cache;
 pub use protection::Controls;
 pub use readiness::{Lifecycle, Readiness, Reasons};

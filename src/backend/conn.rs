@@ -257,6 +257,12 @@ impl BackendConn {
         Ok(())
     }
 
+    /// A command of our own that the server answers with OK.
+    pub async fn command(&mut self, payload: Vec<u8>) -> Result<(), BackendError> {
+        self.status = self.exchange(&[payload]).await?;
+        Ok(())
+    }
+
     /// COM_PING: the server tells the status of the session as it is now.
     pub async fn ping(&mut self) -> Result<(), BackendError> {
         self.status = self.exchange(&[vec![code::PING]]).await?;

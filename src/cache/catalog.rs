@@ -43,6 +43,8 @@ pub struct Catalog {
     complete: bool,
     /// Names whose writes change other tables, or that are not tables.
     entangled: HashSet<Box<str>>,
+    /// Names whose rows' writes change rows of other tables without a word in the binary log.
+    parents: HashSet<Box<str>>,
     /// Names that are not tables, or whose rows are not all that a read of them depends on.
     unfit: HashSet<Box<str>>,
     /// The keys of the tables that rules name.
@@ -94,8 +96,8 @@ impl Catalog {
     /// What the answer says; `None` if it is not whole.
     #[must_use]
     pub fn read(rows: &[Vec<Option<Vec<u8>>>], now: Instant) -> Option<Self> {
-        let (entangled, unfit, keys) = (HashSet::new(), HashSet::new(), HashMap::new());
-        let mut catalog = Self { complete: false, entangled, unfit, keys, at: now };
+        let (entangled, parents, unfit) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let mut catalog = Self { complete: false, entangled, parents, unfit, keys: HashMap::new(), at: now };
         let (mut whole, mut sees) = (false, 0);
         for row in rows {
             let [Some(what), name] = row.as_slice() else { return None };
@@ -105,7 +107,11 @@ impl Catalog {
                     catalog.unfit.insert(name.as_str().into());
                     catalog.entangled.insert(name.into());
                 }
-                b"trigger" | b"parent" => drop(catalog.entangled.insert(name.into())),
+                b"parent" => {
+                    catalog.parents.insert(name.as_str().into());
+                    catalog.entangled.insert(name.into());
+                }
+                b"trigger" => drop(catalog.entangled.insert(name.into())),
                 b"column" => drop(catalog.unfit.insert(name.into())),
                 b"key" => catalog.learn_key(&name),
                 b"sees" => sees += 1,
@@ -148,6 +154,13 @@ impl Catalog {
     #[must_use]
     pub fn are_plain(&self, names: &[Box<str>]) -> bool {
         self.complete && !names.iter().any(|name| self.entangled.contains(name))
+    }
+
+    /// Whether rows of a table of this name, written by whatever, change no rows but those that the log tells of: what
+    /// triggers and views write is there under its own table, what a foreign key cascades may not be.
+    #[must_use]
+    pub fn tells_all(&self, name: &str) -> bool {
+        self.complete && !self.parents.contains(name)
     }
 }
 
@@ -252,6 +265,7 @@ mod tests {
     async fn names_are_plain_if_nothing_hangs_on_them() {
         let catalog = Catalog::read(&rows(&ALL), Instant::now()).expect("whole");
         let check = |name: &str, fit: bool, plain: bool| {
+            assert_eq!(catalog.tells_all(name), name != "users", "{name}");
             let names = names(&["menu", name]);
             assert_eq!((catalog.are_fit(&names), catalog.are_plain(&names)), (fit, plain), "{name}");
         };

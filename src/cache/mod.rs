@@ -20,6 +20,7 @@ mod rules;
 mod store;
 mod tables;
 mod traits;
+mod trust;
 
 pub use catalog::{Asking, Catalog, CatalogKey, Catalogs};
 pub use flight::{FlightState, Follower};
@@ -30,6 +31,7 @@ pub use rules::{RuleCounts, RuleNumbers};
 pub use store::{Answer, Cache, CacheNumbers, Fill, Key, Lookup, Reply, Wanted};
 pub use tables::{Reach, Seen, Slot, Tables, Writing};
 pub use traits::{Change, Reads, Traits, is_system_schema};
+pub use trust::{LogCounts, Phase, Trust, Trusts};
 
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use crate::cache::keys::Keys;
 use crate::cache::rules::{Rule, RuleNumbers, find};
 use crate::cache::tables::{Reach, Seen, Slot, Tables, Writing};
 use crate::cache::traits::Traits;
+use crate::cache::trust::Trusts;
 use crate::config;
 use crate::wire::StatusFlags;
 
@@ -112,6 +113,8 @@ pub struct Cache {
     pub keys: Keys,
     /// Which reads come most often.
     pub hot_keys: HotKeys,
+    /// Whether writes elsewhere are known of.
+    pub trusts: Trusts,
     /// Of keys.
     pub seed: u64,
     ended: [AtomicU64; 2],
@@ -171,6 +174,7 @@ impl Cache {
             catalogs: Catalogs::default(),
             keys: Keys::default(),
             hot_keys: HotKeys::new(now),
+            trusts: Trusts::default(),
             seed,
             ended: Default::default(),
             leading: AtomicUsize::new(0),
@@ -332,6 +336,11 @@ impl Cache {
     /// A write is about to be sent.
     pub fn write(&self, reach: Reach) -> Writing {
         self.tables.begin(reach)
+    }
+
+    /// Nobody knows what has been written: nothing that is kept, or being read, is given any more.
+    pub fn end_everything(&self) {
+        self.tables.end_everything();
     }
 
     /// A write has ended what was kept.

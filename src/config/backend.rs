@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::binlog::Binlog;
 use crate::config::frontend::TlsMode;
 use crate::config::protection::{Breaker, Concurrency};
 use crate::config::secret::Secret;
@@ -40,6 +41,8 @@ pub struct Cluster {
     pub concurrency: Concurrency,
     /// When the servers are left alone for a while.
     pub breaker: Breaker,
+    /// How writes are noticed that do not pass this process.
+    pub binlog: Binlog,
 }
 
 impl Default for Cluster {
@@ -60,6 +63,7 @@ impl Default for Cluster {
             compression: Compression::None,
             concurrency: Concurrency::default(),
             breaker: Breaker::default(),
+            binlog: Binlog::default(),
         }
     }
 }

@@ -119,6 +119,7 @@ fn cluster(changes: &mut Changes, path: &str, old: &Cluster, new: &Cluster) {
         compression,
         concurrency,
         breaker,
+        binlog,
     } = old;
     let fields = [
         ("primary", *primary != new.primary),
@@ -136,6 +137,7 @@ fn cluster(changes: &mut Changes, path: &str, old: &Cluster, new: &Cluster) {
         ("compression", *compression != new.compression),
         ("concurrency", *concurrency != new.concurrency),
         ("breaker", *breaker != new.breaker),
+        ("binlog", *binlog != new.binlog),
     ];
     for (field, differs) in fields {
         changes.live(differs, format!("{path}.{field}"));

@@ -1,6 +1,7 @@
 //! The settings of one `dazzle.yaml`, typed. Every struct's `Default` is the documented default.
 
 mod backend;
+mod binlog;
 pub mod cache;
 mod difference;
 pub(crate) mod document;
@@ -14,6 +15,7 @@ mod secret;
 mod sharding;
 
 pub use backend::{Accounts, Backoff, Cluster, Compression, PoolSize, ServerTls, TlsVerify, UserSource};
+pub use binlog::{Binlog, FollowMode};
 pub use cache::{Cache, CacheRule};
 pub use difference::Changes;
 pub use document::{ConfigError, Problem, Setting};

@@ -197,6 +197,11 @@ impl Session {
             self.note_hot(facts, key, rule, started);
         }
         let Some(rule) = rule else { return Ok(Hot::Sent(None)) };
+        if !self.engine.cache.trusts.allow(self.user.backend.cluster(), started) {
+            self.hot.resort = Some(Box::new((key, rule)));
+            self.engine.cache.passed(rule);
+            return Ok(Hot::Sent(None));
+        }
         let read = HotRead { facts, reads, header, sent, key, rule, started };
         match self.engine.cache.find(key, rule, started) {
             Some(answer) => self.give(&answer, read).await,

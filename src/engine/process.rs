@@ -59,6 +59,7 @@ impl Engine {
         admission.configure(&snapshot.config.protection, Instant::now());
         let cache = Arc::new(Cache::new(rand::random(), Instant::now()));
         cache.configure(&snapshot.config.cache, Instant::now());
+        cache.trusts.configure(&snapshot.config, Instant::now());
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             reloaded: watch::Sender::new(()),
@@ -87,6 +88,7 @@ impl Engine {
         self.snapshot.store(Arc::clone(&new));
         self.admission.configure(&new.config.protection, Instant::now());
         self.cache.configure(&new.config.cache, Instant::now());
+        self.cache.trusts.configure(&new.config, Instant::now());
         old.retire(&new);
         self.reloaded.send_replace(());
         Ok(())

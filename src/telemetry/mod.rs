@@ -2,6 +2,7 @@
 //!
 //! Hot-path numbers are cells of one worker ([`WorkerMetrics`]), added up when they are read.
 
+mod binlog;
 mod cache;
 mod cell;
 mod context;
@@ -19,6 +20,7 @@ mod rate_limit;
 mod sessions;
 pub mod task;
 
+pub use binlog::{BinlogNumbers, write_binlogs};
 pub use cache::{CacheRuleNumbers, CacheTotals, write_cache};
 pub use cell::{Counter, Counters};
 pub use context::StatementContext;

@@ -6,7 +6,7 @@ use crate::config::User;
 use crate::config::backend::{Accounts, Backoff, Cluster, PoolSize, ServerTls, TlsVerify, UserSource};
 use crate::config::document::Section;
 use crate::config::frontend::TlsMode;
-use crate::config::read::{address, frontend, kind, protection, secret};
+use crate::config::read::{address, binlog, frontend, kind, protection, secret};
 
 /// MySQL's own bound on `max_connections`.
 const CONNECTIONS_MAX: u32 = 100_000;
@@ -43,6 +43,7 @@ pub(super) fn cluster(section: &Section<'_>) -> Cluster {
         compression: section.setting("compression", &kind::COMPRESSION, default.compression),
         concurrency: protection::concurrency(&section.child("concurrency")),
         breaker: protection::breaker(&section.child("breaker")),
+        binlog: binlog::binlog(&section.child("binlog")),
     };
     section.finish();
     for (one, other) in [("server_user", "server_password"), ("server_password", "server_user")] {

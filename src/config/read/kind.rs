@@ -7,7 +7,7 @@ use crate::config::document::{Kind, Node, Value, did_you_mean};
 use crate::config::frontend::{Hint, TlsMode};
 use crate::config::process::LogFormat;
 use crate::config::protection::{ConcurrencyMode, Kinds, QuarantineMode};
-use crate::config::{Compression, TlsVerify};
+use crate::config::{Compression, FollowMode, TlsVerify};
 
 /// The longest duration: a year, MySQL's own bound on `wait_timeout`. Adding one to a clock never overflows.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 86_400);
@@ -27,6 +27,9 @@ const USER_SOURCES: [(&str, bool); 2] = [("declared", false), ("from_server", tr
 
 const COMPRESSIONS: [(&str, Compression); 3] =
     [("none", Compression::None), ("zlib", Compression::Zlib), ("zstd", Compression::Zstd)];
+
+const FOLLOW_MODES: [(&str, FollowMode); 3] =
+    [("off", FollowMode::Off), ("auto", FollowMode::Auto), ("required", FollowMode::Required)];
 
 const CONCURRENCY_MODES: [(&str, ConcurrencyMode); 3] = [
     ("unlimited", ConcurrencyMode::Off),
@@ -102,6 +105,10 @@ pub(crate) const FROM_SERVER: Kind<bool> = Kind {
     read: |node| choose(node, &USER_SOURCES),
     show: |from_server| chosen(*from_server, &USER_SOURCES),
 };
+
+/// `off`, `auto`, `required`.
+pub(crate) const FOLLOW_MODE: Kind<FollowMode> =
+    Kind { read: |node| choose(node, &FOLLOW_MODES), show: |mode| chosen(*mode, &FOLLOW_MODES) };
 
 /// `unlimited`, `fixed`, `adaptive`.
 pub(crate) const CONCURRENCY_MODE: Kind<ConcurrencyMode> =

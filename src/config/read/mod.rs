@@ -5,6 +5,7 @@
 
 mod address;
 mod backend;
+mod binlog;
 mod cache;
 mod frontend;
 pub(crate) mod kind;
