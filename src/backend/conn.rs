@@ -15,7 +15,7 @@ use crate::backend::login::Login;
 use crate::backend::pool::{Pooled, Profile, WorkerId};
 use crate::backend::prepared::{PrepareReply, PreparedKey, PreparedStatements};
 use crate::wire::handshake::Scramble;
-use crate::wire::{Buffer, Capabilities, Deadline, PacketStream, StatusFlags, code, frame};
+use crate::wire::{Buffer, Capabilities, Deadline, ErrPacket, PacketStream, StatusFlags, code, frame};
 
 /// Whether a connection can be given to somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,7 +323,12 @@ impl BackendConn {
         let limit = self.exchange_timeout;
         let login = Arc::clone(&self.login);
         let exchange = login.change_user(&mut self.stream, self.capabilities, &self.scramble);
-        timeout(limit, exchange).await.map_err(|_| BackendError::Timeout("COM_CHANGE_USER"))??;
+        match timeout(limit, exchange).await.map_err(|_| BackendError::Timeout("COM_CHANGE_USER"))? {
+            Err(BackendError::Server(packet)) if is_about_room(&packet) => {
+                return Err(BackendError::NoRoom(packet));
+            }
+            result => result?,
+        };
         self.insert_id = 0;
         self.remnants.clear();
         self.condition = Condition::Ready;
@@ -438,6 +443,13 @@ impl Pooled for BackendConn {
 
 /// ER_MAX_PREPARED_STMT_COUNT_REACHED.
 const TOO_MANY_PREPARED: u16 = 1461;
+
+/// Whether a login was refused for the number of connections: ER_TOO_MANY_USER_CONNECTIONS, or ER_USER_LIMIT_REACHED, which
+/// is also said of statements in an hour.
+fn is_about_room(packet: &ErrPacket) -> bool {
+    let name = b"max_user_connections";
+    packet.code == 1203 || packet.code == 1226 && packet.message.windows(name.len()).any(|at| at == name)
+}
 
 /// The payload of a COM_QUERY of our own. Where query attributes were agreed on, their number (none) and
 /// the number of sets of them (one) come first.

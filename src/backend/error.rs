@@ -16,6 +16,10 @@ pub enum BackendError {
     /// The server answered with an error; the connection is fine.
     #[error("server error {}: {}", .0.code, String::from_utf8_lossy(&.0.message))]
     Server(ErrPacket),
+    /// MySQL counts a connection twice while it logs in again, and its account may not have one more: it is closed,
+    /// and a new one would do.
+    #[error("login on an open connection: server error {}: {}", .0.code, String::from_utf8_lossy(&.0.message))]
+    NoRoom(ErrPacket),
     /// The connection failed, or the server closed it.
     #[error("connection to the server: {0}")]
     Stream(#[from] StreamError),
@@ -86,7 +90,7 @@ impl ProxyError for BackendError {
             | Self::NoSecret
             | Self::TooOld(_)
             | Self::NoTls => false,
-            Self::Stream(_) | Self::Timeout(_) => true,
+            Self::Stream(_) | Self::Timeout(_) | Self::NoRoom(_) => true,
         }
     }
 
@@ -94,7 +98,7 @@ impl ProxyError for BackendError {
         match self {
             Self::Pool(error) => error.sql_error(),
             // The session passes server errors on untouched; this is for places that have only the code.
-            Self::Server(packet) => SqlError::new(
+            Self::Server(packet) | Self::NoRoom(packet) => SqlError::new(
                 packet.code,
                 known_state(&packet.state),
                 String::from_utf8_lossy(&packet.message).into_owned(),

@@ -186,6 +186,10 @@ impl SessionState {
 /// to be dead or refuses the session's state.
 const ATTEMPTS_MAX: u32 = 4;
 
+/// The same for connections that cannot log in again because their account has no room for it: each of them is closed, and the
+/// first that is new needs no login.
+const LOGINS_MAX: u32 = 64;
+
 /// User variables of earlier sessions, by now NULL, that a connection may have left; with more it is reset.
 const REMNANTS_MAX: usize = 64;
 
@@ -364,9 +368,13 @@ impl Session {
             };
             let in_transaction = lease.status.has(StatusFlags::IN_TRANS);
             let bound = in_transaction || (!self.pins.is_empty() && !self.holds_for_diagnostics());
-            let dead = matches!(error, BackendError::Stream(_) | BackendError::Timeout(_));
+            let attempts_max = match error {
+                BackendError::Stream(_) | BackendError::Timeout(_) => ATTEMPTS_MAX,
+                BackendError::NoRoom(_) => LOGINS_MAX,
+                _ => 0,
+            };
             self.drop_lease();
-            if bound || !dead || attempt >= ATTEMPTS_MAX {
+            if bound || attempt >= attempts_max {
                 return Err(error.into());
             }
         }
