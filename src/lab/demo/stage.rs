@@ -61,9 +61,10 @@ impl Stage {
         let dataset = Dataset::default();
         let step = screen.bar("data", u64::from(dataset.batch_count()), "loading");
         dataset.load(primary, SCHEMA, || step.advance()).await?;
-        // The server refuses one connection more: then the proxy has an error to show.
-        let account =
-            Account { connections_max: options.pool, ..Account::new(flavor, SERVER_USER, SERVER_PASSWORD) };
+        // MariaDB refuses one connection more: then the proxy has an error to show.
+        // MySQL would refuse some in their place: it counts one twice while it logs in again.
+        let connections_max = if flavor == Flavor::MariaDb { options.pool } else { 0 };
+        let account = Account { connections_max, ..Account::new(flavor, SERVER_USER, SERVER_PASSWORD) };
         primary.create_account(&account).await?;
         for server in [primary, south.primary()] {
             server.create_account(&Account::new(flavor, SHARD_USER, SERVER_PASSWORD)).await?;
