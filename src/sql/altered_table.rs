@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::sql::cursor::Cursor;
-use crate::sql::literal::unquoted_name;
 use crate::sql::mode::LexMode;
+use crate::sql::names::name_at;
 use crate::sql::token::TokenKind;
 
 /// What a statement does to its table.
@@ -37,11 +37,11 @@ pub struct AlteredTable {
 pub fn altered_table(text: &[u8], mode: LexMode) -> Option<AlteredTable> {
     let mut cursor = Cursor::applicable(text, mode);
     let alteration = begins(&mut cursor)?;
-    let (first, at) = name(&mut cursor)?;
+    let (first, at) = name_at(&mut cursor)?;
     let mut altered = AlteredTable { alteration, table: first, schema: None };
     if cursor.take_kind(TokenKind::Dot) {
         let start = cursor.peek().start;
-        let (table, _) = name(&mut cursor)?;
+        let (table, _) = name_at(&mut cursor)?;
         let schema = std::mem::replace(&mut altered.table, table);
         altered.schema = Some((schema, at.start..start));
     }
@@ -94,17 +94,11 @@ fn begins(cursor: &mut Cursor<'_>) -> Option<Alteration> {
     if !cursor.take_all(&["IF", "NOT", "EXISTS"]) {
         cursor.take_all(&["IF", "EXISTS"]);
     }
-    name(cursor)?;
+    name_at(cursor)?;
     if cursor.take("USING") {
-        name(cursor)?;
+        name_at(cursor)?;
     }
     cursor.take("ON").then_some(Alteration::Alters)
-}
-
-fn name(cursor: &mut Cursor<'_>) -> Option<(Vec<u8>, Range<usize>)> {
-    let token = cursor.next();
-    matches!(token.kind, TokenKind::Word | TokenKind::Quoted)
-        .then(|| (unquoted_name(cursor.bytes(token)).into_owned(), token.start..token.end))
 }
 
 #[cfg(test)]

@@ -14,9 +14,14 @@ fn start(text: &[u8], mode: LexMode) -> Cursor<'_> {
 }
 
 fn name(cursor: &mut Cursor<'_>) -> Option<Vec<u8>> {
+    name_at(cursor).map(|(name, _)| name)
+}
+
+/// The name that is next, without quotes, and its bytes in the text.
+pub(super) fn name_at(cursor: &mut Cursor<'_>) -> Option<(Vec<u8>, Range<usize>)> {
     let token = cursor.next();
     matches!(token.kind, TokenKind::Word | TokenKind::Quoted)
-        .then(|| unquoted_name(cursor.bytes(token)).into_owned())
+        .then(|| (unquoted_name(cursor.bytes(token)).into_owned(), token.start..token.end))
 }
 
 /// True if nothing but `;` follows.

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::sql::cursor::Cursor;
-use crate::sql::literal::unquoted_name;
 use crate::sql::mode::LexMode;
+use crate::sql::names::name_at;
 use crate::sql::token::TokenKind;
 
 /// See the module's text.
@@ -59,13 +59,13 @@ pub fn shown_tables(text: &[u8], mode: LexMode) -> Option<ShownTables> {
 impl ShownTables {
     /// `table` or `schema.table`.
     fn named(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
-        let (first, at) = name(cursor)?;
+        let (first, at) = name_at(cursor)?;
         if !cursor.take_kind(TokenKind::Dot) {
             self.table = Some(first);
             return Some(());
         }
         let token = cursor.peek();
-        let (table, _) = name(cursor)?;
+        let (table, _) = name_at(cursor)?;
         (self.schema, self.table) = (Some((first, at.start..token.start)), Some(table));
         Some(())
     }
@@ -76,19 +76,13 @@ impl ShownTables {
         if !cursor.take_any(&["FROM", "IN"]) {
             return Some(());
         }
-        let (schema, at) = name(cursor)?;
+        let (schema, at) = name_at(cursor)?;
         if self.schema.is_some() {
             return None;
         }
         self.schema = Some((schema, start..at.end));
         Some(())
     }
-}
-
-fn name(cursor: &mut Cursor<'_>) -> Option<(Vec<u8>, Range<usize>)> {
-    let token = cursor.next();
-    matches!(token.kind, TokenKind::Word | TokenKind::Quoted)
-        .then(|| (unquoted_name(cursor.bytes(token)).into_owned(), token.start..token.end))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::sharding::planner::value::value;
 use crate::sharding::planner::write::{Row, keeps_key, may_scatter, slot_of, writable};
 use crate::sharding::planner::{Action, Fanout, Refusal};
 use crate::sharding::rules::{PlacedTable, TableId};
-use crate::sql::tree::{Body, ColumnName, ExprId, Insert, ItemKind, QueryId, Select};
+use crate::sql::tree::{Body, ColumnName, ExprId, Insert, QueryId, Select};
 
 /// The plan of such an INSERT into a table of this placement.
 pub(super) fn plan(
@@ -81,14 +81,7 @@ pub(super) fn plan(
 
 /// What each column of the new row is.
 fn values<'t>(columns: &'t [ColumnName], select: &Select) -> Result<Vec<(&'t ColumnName, ExprId)>, Refusal> {
-    let exprs: Vec<ExprId> = select
-        .items
-        .iter()
-        .filter_map(|item| match item.kind {
-            ItemKind::Expr(expr, _) => Some(expr),
-            ItemKind::Star | ItemKind::TableStar(_) => None,
-        })
-        .collect();
+    let exprs: Vec<ExprId> = select.exprs().collect();
     if exprs.len() != columns.len() || select.items.len() != columns.len() {
         return Err(Refusal::Write { what: "INSERT … SELECT of *, or of another number of columns" });
     }

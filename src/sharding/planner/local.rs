@@ -36,14 +36,7 @@ pub(super) fn is_plain(statement: &Statement<'_>, select: &Select, pushdown: &Pu
         }
     }
     if select.distinct.is_some() {
-        let items: Vec<ExprId> = select
-            .items
-            .iter()
-            .filter_map(|item| match item.kind {
-                ItemKind::Expr(expr, _) => Some(expr),
-                ItemKind::Star | ItemKind::TableStar(_) => None,
-            })
-            .collect();
+        let items: Vec<ExprId> = select.exprs().collect();
         let star = select.items.iter().any(|item| item.kind == ItemKind::Star);
         return star || local(&items);
     }
@@ -56,12 +49,8 @@ fn alias_of_another(statement: &Statement<'_>, select: &Select, key: ExprId) -> 
 
 /// Whether a SELECT without GROUP BY makes one row of all.
 pub(super) fn aggregates(statement: &Statement<'_>, select: &Select) -> bool {
-    let items = select.items.iter().filter_map(|item| match item.kind {
-        ItemKind::Expr(expr, _) => Some(expr),
-        ItemKind::Star | ItemKind::TableStar(_) => None,
-    });
     let having = select.having.map(|(_, having)| having);
-    items.chain(having).any(|expr| has_aggregate(statement, expr)) || {
+    select.exprs().chain(having).any(|expr| has_aggregate(statement, expr)) || {
         let order =
             statement.blocks.iter().find(|block| block.role == Role::Top).and_then(|block| block.query);
         let order = order.and_then(|query| statement.tree.query(query).order.as_ref());
@@ -86,13 +75,9 @@ pub(super) fn has_aggregate(statement: &Statement<'_>, id: ExprId) -> bool {
 /// Whether a subquery of the select list, HAVING or ORDER BY may hold an aggregate over the rows of the query
 /// around it, as in `SELECT (SELECT COUNT(o.id)) FROM orders o`: then all slots' rows make one.
 pub(super) fn aggregates_outside(statement: &Statement<'_>, query: &Query, select: &Select) -> bool {
-    let items = select.items.iter().filter_map(|item| match item.kind {
-        ItemKind::Expr(expr, _) => Some(expr),
-        ItemKind::Star | ItemKind::TableStar(_) => None,
-    });
     let having = select.having.map(|(_, having)| having);
     let order = query.order.iter().flat_map(|order| order.keys.iter().map(|key| key.expr));
-    let mut all = items.chain(having).chain(order);
+    let mut all = select.exprs().chain(having).chain(order);
     all.any(|expr| asks(statement, expr))
         && statement.blocks.iter().enumerate().any(|(at, block)| {
             block.role != Role::Top && {

@@ -115,6 +115,16 @@ pub struct Select {
     pub span: Span,
 }
 
+impl Select {
+    /// The expressions that are selected; a `*` is none.
+    pub fn exprs(&self) -> impl Iterator<Item = ExprId> {
+        self.items.iter().filter_map(|item| match item.kind {
+            ItemKind::Expr(expr, _) => Some(expr),
+            ItemKind::Star | ItemKind::TableStar(_) => None,
+        })
+    }
+}
+
 /// One entry of a select list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
