@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// The servers of some slots, in one order for all sessions, so that no two wait for each other at their doors.
-    fn servers_of(&self, parts: &[Part]) -> Vec<Arc<Backend>> {
+    pub(crate) fn servers_of(&self, parts: &[Part]) -> Vec<Arc<Backend>> {
         let Some(place) = &self.place else { return Vec::new() };
         let server = |part: &Part| &place.pool(place.database.shard(part.slot)).connector().backend;
         let mut servers: Vec<Arc<Backend>> = parts.iter().map(|part| Arc::clone(server(part))).collect();
@@ -93,19 +93,20 @@ impl Session {
     }
 
     /// The server that the next statement goes to.
-    fn server(&self) -> &Backend {
+    pub(crate) fn server(&self) -> &Backend {
         &self.pool().connector().backend
     }
 
-    /// Whether a statement may be answered from memory: no rule denies it, and none limits it, which is the door's
-    /// affair.
+    /// Whether a statement to `servers`, or to the session's own, may be answered from memory: no rule denies it, and
+    /// none limits it, which is the door's affair.
     pub(crate) fn admit_hit(
         &mut self,
         facts: &Facts,
         started: Instant,
+        servers: &[Arc<Backend>],
         comment: impl FnOnce(&Self) -> Option<String>,
     ) -> Result<bool, EngineError> {
-        match self.judge(facts, started, &[], comment) {
+        match self.judge(facts, started, servers, comment) {
             Ok(decision) => Ok(decision.is_without_limits() && decision.allowance == Allowance::default()),
             Err(Denial::KeptOnly(..)) => Ok(true),
             Err(denial @ (Denial::Rule(_) | Denial::Switch(..))) => Err(self.protected(denial.into())),

@@ -6,7 +6,7 @@ use crate::backend::Flavor;
 use crate::engine::cut::Bounds;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
-use crate::engine::hot_reads::Hot;
+use crate::engine::hot_reads::{Asked, Hot};
 use crate::engine::hot_rows::Sent;
 use crate::engine::outcome::Outcome;
 use crate::engine::parameters::BULK_HEAD_BYTES;
@@ -53,6 +53,7 @@ impl Session {
     pub async fn execute(&mut self, header: Header) -> Result<(), EngineError> {
         let head = (HEADER_BYTES + header.length).min(HEADER_BYTES + WHOLE_MAX);
         self.client.need(head).await?;
+        self.renew_place();
         let worker = Arc::clone(&self.worker);
         let mut context = StatementContext::begin(&worker.metrics, CommandKind::Execute);
         match self.find_execution(header) {
@@ -161,10 +162,13 @@ impl Session {
         }
         let fill = match bulk || cursor || long_data {
             true => None,
-            false => match self.read_hot(&facts, header, Sent::Execution(id), context.started()).await? {
-                Hot::Answered => return Ok(()),
-                Hot::Sent(fill) => fill,
-            },
+            false => {
+                let (sent, started) = (Sent::Execution(id), context.started());
+                match self.read_hot(Asked { facts: &facts, header, sent, parts: &[], started }).await? {
+                    Hot::Answered => return Ok(()),
+                    Hot::Sent(fill) => fill,
+                }
+            }
         };
         let sending = Sending { facts: &facts, relay, header, prepared: Some(id) };
         let outcome = self.send_and_confirm(sending, context).await;

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::backend::pool::{Profile, Want};
+use crate::backend::{BackendError, ServerPool};
 use crate::cache::{
     Answer, Asking, Catalog, CatalogKey, Change, Fill, FlightState, Follower, Key, Lookup, Noted, Reach,
     Reads, Recording, Reply, Wanted, Writing, is_system_schema,
@@ -16,6 +17,7 @@ use crate::engine::facts::Facts;
 use crate::engine::hot_rows::Sent;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
+use crate::engine::sharded::{Part, merged_found_rows};
 use crate::engine::snapshot::User;
 use crate::engine::statement::WHOLE_MAX;
 use crate::sql::Digest;
@@ -73,16 +75,25 @@ pub(crate) struct Writes {
     delayed: bool,
 }
 
+/// A read as it comes to the cache.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) facts: &'a Facts,
+    /// Its command stands at the front of the client's input.
+    pub(crate) header: Header,
+    pub(crate) sent: Sent,
+    /// Where it goes if it goes to several slots of a logical database.
+    pub(crate) parts: &'a [Part],
+    pub(crate) started: Instant,
+}
+
 /// A read that may be kept.
 #[derive(Clone, Copy)]
 struct HotRead<'a> {
-    facts: &'a Facts,
+    asked: Asked<'a>,
     reads: &'a Reads,
-    header: Header,
-    sent: Sent,
     key: Key,
     rule: usize,
-    started: Instant,
 }
 
 impl Session {
@@ -130,8 +141,8 @@ impl Session {
         }
         match &traits.change {
             Change::Nothing => None,
-            Change::Tables(names) if self.place.is_none() => {
-                if !self.catalog(Instant::now()).is_some_and(|catalog| catalog.are_plain(names)) {
+            Change::Tables(names) => {
+                if !self.writes_are_plain(names, Instant::now()) {
                     return Some(Reach::Everything);
                 }
                 let before = self.hot.written.as_deref().map_or(0, Reach::places);
@@ -141,7 +152,7 @@ impl Session {
                 };
                 Some(Reach::Tables(rows.map_or_else(|| Arc::clone(&traits.changed), Arc::from)))
             }
-            Change::Tables(_) | Change::Everything | Change::Definitions => Some(Reach::Everything),
+            Change::Everything | Change::Definitions => Some(Reach::Everything),
         }
     }
 
@@ -153,9 +164,10 @@ impl Session {
             cache.catalogs.forget();
         }
         match result {
-            Ok(()) if !delayed => {
+            // An error of the server's, too, is its last word about the statement.
+            Ok(()) | Err(EngineError::Backend(BackendError::Server(_))) if !delayed => {
                 let open = self.state.status.has(StatusFlags::IN_TRANS);
-                let failed = self.state.errors > 0;
+                let failed = result.is_err() || self.state.errors > 0;
                 let changed = own || failed || !open;
                 let kept = (open || failed && self.is_bound()).then(|| Box::new(writing.reach().clone()));
                 if changed {
@@ -172,15 +184,10 @@ impl Session {
         }
     }
 
-    /// Answers the COM_QUERY, or the execution of a `prepared` statement, at the front of the client's input from memory,
+    /// Answers the COM_QUERY, or the execution of a prepared statement, at the front of the client's input from memory,
     /// or says what is to become of it.
-    pub(crate) async fn read_hot(
-        &mut self,
-        facts: &Facts,
-        header: Header,
-        sent: Sent,
-        started: Instant,
-    ) -> Result<Hot, EngineError> {
+    pub(crate) async fn read_hot(&mut self, asked: Asked<'_>) -> Result<Hot, EngineError> {
+        let Asked { facts, header, sent, parts, started } = asked;
         let Some(reads) = &facts.traits.reads else { return Ok(Hot::Sent(None)) };
         if self.engine.cache.revision() == 0 || header.length > WHOLE_MAX || !self.may_read_hot() {
             return Ok(Hot::Sent(None));
@@ -192,17 +199,17 @@ impl Session {
         }
         let prepared = sent.prepared();
         let Some(question) = self.question(header, prepared) else { return Ok(Hot::Sent(None)) };
-        let key = self.hot_key(question, prepared.is_some());
+        let key = self.hot_key(question, prepared.is_some(), parts);
         if due {
             self.note_hot(facts, key, rule, started);
         }
         let Some(rule) = rule else { return Ok(Hot::Sent(None)) };
-        if !self.engine.cache.trusts.allow(self.user.backend.cluster(), started) {
+        if !self.writes_are_known(parts, started) {
             self.hot.resort = Some(Box::new((key, rule)));
             self.engine.cache.passed(rule);
             return Ok(Hot::Sent(None));
         }
-        let read = HotRead { facts, reads, header, sent, key, rule, started };
+        let read = HotRead { asked, reads, key, rule };
         match self.engine.cache.find(key, rule, started) {
             Some(answer) => self.give(&answer, read).await,
             None => Box::pin(self.join(read)).await,
@@ -223,7 +230,6 @@ impl Session {
         let image = &self.state.image;
         self.lease.is_none()
             && self.pins.is_empty()
-            && self.place.is_none()
             && !self.expired
             && status.has(StatusFlags::AUTOCOMMIT)
             && !status.has(StatusFlags::IN_TRANS)
@@ -273,14 +279,15 @@ impl Session {
     }
 
     /// Everything that decides the result of `question`.
-    fn hot_key(&mut self, question: u128, prepared: bool) -> Key {
-        let mut parts = [0; 51];
+    fn hot_key(&mut self, question: u128, prepared: bool, slots: &[Part]) -> Key {
+        let mut parts = [0; 67];
         parts[..16].copy_from_slice(&self.identify().to_le_bytes());
         parts[16..32].copy_from_slice(&self.state.image.base_key().to_le_bytes());
         parts[32..48].copy_from_slice(&question.to_le_bytes());
         parts[48] = self.profile().bits();
         parts[49] = u8::from(self.client.capabilities.has(Capabilities::DEPRECATE_EOF));
         parts[50] = u8::from(prepared);
+        parts[51..].copy_from_slice(&self.place_key(slots).to_le_bytes());
         Key(xxh3_128_with_seed(&parts, self.engine.cache.seed))
     }
 
@@ -288,12 +295,13 @@ impl Session {
     async fn join(&mut self, read: HotRead<'_>) -> Result<Hot, EngineError> {
         let cache = Arc::clone(&self.engine.cache);
         self.hot.resort = Some(Box::new((read.key, read.rule)));
-        if !self.catalog(Instant::now()).is_some_and(|catalog| catalog.are_fit(&read.reads.tables)) {
+        let asked = read.asked;
+        if !self.tables_are_fit(&read.reads.tables, asked.parts, Instant::now()) {
             cache.passed(read.rule);
             return Ok(Hot::Sent(None));
         }
-        let deadline = read.started + cache.wait_timeout();
-        let rows = self.rows_read(read.facts, read.header, read.sent);
+        let deadline = asked.started + cache.wait_timeout();
+        let rows = self.rows_read(asked.facts, asked.header, asked.sent);
         let slots = rows.as_deref().unwrap_or(&read.reads.slots);
         let wanted = Wanted { key: read.key, slots, rule: read.rule };
         for _ in 0..ROUNDS {
@@ -306,7 +314,7 @@ impl Session {
                     return Ok(Hot::Sent(Some(fill)));
                 }
             };
-            match self.follow(follower, deadline, read.header).await? {
+            match self.follow(follower, deadline, asked.header).await? {
                 Some(FlightState::Arrived(answer)) if cache.accepts(&answer, read.rule, Instant::now()) => {
                     return self.give(&answer, read).await;
                 }
@@ -338,9 +346,10 @@ impl Session {
 
     /// Sends a kept result, and takes in what its statement leaves in a session.
     async fn give(&mut self, answer: &Answer, read: HotRead<'_>) -> Result<Hot, EngineError> {
-        let HotRead { facts, header, sent, started, .. } = read;
+        let Asked { facts, header, sent, parts, started } = read.asked;
         let prepared = sent.prepared();
-        match self.admit_hit(facts, started, |session| session.application_in(header, prepared)) {
+        let servers = self.servers_of(parts);
+        match self.admit_hit(facts, started, &servers, |session| session.application_in(header, prepared)) {
             Ok(true) => {}
             Ok(false) => return Ok(Hot::Sent(None)),
             Err(error) => {
@@ -356,7 +365,11 @@ impl Session {
         if let Some(id) = prepared {
             self.executed(id, &outcome);
         }
+        let before = self.state.found_rows;
         self.count(&facts.statement, &outcome);
+        if !parts.is_empty() {
+            self.state.found_rows = merged_found_rows(facts.statement.found_rows, rows, before);
+        }
         self.witness.last_statement = false;
         self.hot.hit = true;
         self.client.send(&answer.bytes).await?;
@@ -389,26 +402,26 @@ impl Session {
         Ok(outcome)
     }
 
-    /// What the names of the server's tables stand for, as far as that is known. Where it is not, or not lately, the
-    /// server is asked beside this statement.
-    fn catalog(&self, now: Instant) -> Option<Arc<Catalog>> {
+    /// What the names of the tables of `pool`'s server stand for, as far as that is known. Where it is not, or not
+    /// lately, the server is asked beside this statement.
+    pub(super) fn catalog(&self, pool: &Arc<ServerPool>, now: Instant) -> Option<Arc<Catalog>> {
         let lineage = self.user.lineage();
         let key = CatalogKey {
-            server: self.user.backend.address().into(),
+            server: pool.connector().backend.address().into(),
             account: Some(format!("{}/{lineage}", self.user.name).into()),
         };
         let catalogs = &self.engine.cache.catalogs;
         let found = catalogs.find(&key, now);
         if let Some(asking) = catalogs.should_ask(&key, found.as_deref(), now) {
-            self.ask_catalog(asking, now);
+            self.ask_catalog(asking, Arc::clone(pool), now);
         }
         found
     }
 
     /// Asks on a connection of its own. The task ends with its deadlines: that of the line, and the connection's for
     /// exchanges.
-    fn ask_catalog(&self, asking: Asking, now: Instant) {
-        let (cache, pool) = (Arc::clone(&self.engine.cache), Arc::clone(&self.user.pool));
+    fn ask_catalog(&self, asking: Asking, pool: Arc<ServerPool>, now: Instant) {
+        let cache = Arc::clone(&self.engine.cache);
         let (worker, user, deadline) = (self.worker.id, self.user.slot, now + CATALOG_WAIT_MAX);
         let want = Want { worker, profile: Profile::PLAIN, state_key: 0, roams: false, user, deadline };
         drop(spawn("cache.catalog", async move {

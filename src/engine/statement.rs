@@ -13,7 +13,7 @@ use crate::engine::cut::{Bounds, Cut};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::held::names_what_it_holds;
-use crate::engine::hot_reads::Hot;
+use crate::engine::hot_reads::{Asked, Hot};
 use crate::engine::hot_rows::Sent;
 use crate::engine::kill::{Order, Running, killable};
 use crate::engine::local::needs_care;
@@ -56,6 +56,7 @@ impl Session {
         self.client.need(head).await?;
         let (facts, tail) = self.text_facts(header);
         self.client.tail = tail;
+        self.renew_place();
         let worker = Arc::clone(&self.worker);
         let mut context = StatementContext::begin(&worker.metrics, CommandKind::Query);
         context.digest(facts.row);
@@ -119,7 +120,8 @@ impl Session {
                 return answered.map(|_| ());
             }
         }
-        let fill = match self.read_hot(facts, header, Sent::Text, context.started()).await? {
+        let asked = Asked { facts, header, sent: Sent::Text, parts: &[], started: context.started() };
+        let fill = match self.read_hot(asked).await? {
             Hot::Answered => return Ok(()),
             Hot::Sent(fill) => fill,
         };

@@ -19,6 +19,7 @@ mod ddl;
 mod differential;
 mod failures;
 mod grammar;
+mod hot_logical;
 mod hot_policies;
 mod hot_reads;
 mod hot_rows;

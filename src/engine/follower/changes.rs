@@ -97,6 +97,13 @@ impl Progress {
         self.tables.clear();
         self.samples.clear();
         self.proven = None;
+        self.give_up(from);
+        Ok(())
+    }
+
+    /// The log is not read for a while. What waits to be visible is in it behind `from`, and will be sent again before
+    /// anything of this server's is trusted; until then nobody else need wait for it.
+    pub(super) fn give_up(&mut self, from: &Visible) {
         for pending in self.pending.drain(..) {
             match (&pending.mark, from) {
                 // The last of its file may be left out: its tables are in doubt for a while.
@@ -104,7 +111,6 @@ impl Progress {
                 _ => pending.writings.into_iter().for_each(|writing| writing.end(true)),
             }
         }
-        Ok(())
     }
 
     /// Whether changes wait to be visible.

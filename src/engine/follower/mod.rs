@@ -172,6 +172,9 @@ impl Follower {
             if self.trust.lose(error.to_string()) {
                 warn!(cluster = self.trust.cluster(), %error, "binary log is not followed: nothing is kept");
             }
+            if let Some((_, from)) = &self.resume {
+                self.progress.lock().give_up(from);
+            }
             if error.place_is_gone() {
                 self.forget_place();
             }

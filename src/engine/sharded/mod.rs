@@ -6,6 +6,7 @@ mod commit;
 mod compute;
 mod database;
 mod generate;
+mod hot;
 mod lease;
 mod numbers;
 mod parameters;
@@ -21,6 +22,7 @@ mod told;
 mod write;
 
 pub use database::{LogicalDatabase, ShardPool};
+pub(crate) use hot::merged_found_rows;
 pub(crate) use parameters::Parameters;
 pub(crate) use place::{IMAGES_MAX, Place};
 pub(crate) use recipes::Recipes;

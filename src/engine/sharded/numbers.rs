@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use crate::backend::pool::{Connect, Pooled, Profile, WorkerId};
 use crate::backend::{BackendError, ServerPool};
+use crate::cache::{Cache, CatalogKey, Reach, Slot, Writing};
 use crate::engine::error::EngineError;
 use crate::engine::session::Session;
 use crate::engine::sharded::database::LogicalDatabase;
@@ -59,25 +60,25 @@ impl Numbers {
 
 impl Counter {
     /// The first of `count` numbers, fetched if they must be.
-    async fn numbers(&self, count: u64, pool: &Arc<ServerPool>, worker: WorkerId) -> Result<u64, Unfetched> {
+    async fn numbers(&self, count: u64, way: &Way) -> Result<u64, Unfetched> {
         let _turn = self.turn.lock().await;
         if let Some(first) = self.segments.lock().take(count) {
             return Ok(first);
         }
         if count > self.segment.step {
-            return self.fetch(count, pool, worker).await;
+            return self.fetch(count, way).await;
         }
-        let first = self.fetch(self.segment.step, pool, worker).await?;
+        let first = self.fetch(self.segment.step, way).await?;
         let mut segments = self.segments.lock();
         segments.fetched(first, first.saturating_add(self.segment.step));
         segments.take(count).ok_or(Unfetched::Exhausted)
     }
 
     /// Fetches the next run ahead of need.
-    async fn prefetch(&self, pool: &Arc<ServerPool>, worker: WorkerId) {
+    async fn prefetch(&self, way: &Way) {
         let fetched = timeout(FETCH_TIMEOUT, async {
             let _turn = self.turn.lock().await;
-            self.fetch(self.segment.step, pool, worker).await
+            self.fetch(self.segment.step, way).await
         });
         match fetched.await.unwrap_or(Err(Unfetched::Late)) {
             Ok(first) => self.segments.lock().fetched(first, first.saturating_add(self.segment.step)),
@@ -90,7 +91,7 @@ impl Counter {
 
     /// Takes `count` numbers from the table, over a connection of its own: who waits for an id may hold what the pool
     /// has. Returns the first.
-    async fn fetch(&self, count: u64, pool: &Arc<ServerPool>, worker: WorkerId) -> Result<u64, Unfetched> {
+    async fn fetch(&self, count: u64, way: &Way) -> Result<u64, Unfetched> {
         let Segment { database, table, .. } = &self.segment;
         let quoted = |name: &str| name.replace('`', "``");
         let name = self.name.replace('\\', "\\\\").replace('\'', "''");
@@ -100,12 +101,14 @@ impl Counter {
             quoted(database),
             quoted(table)
         );
-        let mut conn = pool.connector().connect(Profile::PLAIN, worker).await?;
+        let mut conn = way.pool.connector().connect(Profile::PLAIN, way.worker).await?;
         let told = async {
+            let writing = way.begin_write(table);
             let told = command(&mut conn, &text).await?;
             if conn.status.has(StatusFlags::IN_TRANS) {
                 command(&mut conn, "COMMIT").await?;
             }
+            writing.into_iter().for_each(|writing| writing.end(true));
             Ok::<_, BackendError>(told)
         }
         .await;
@@ -116,6 +119,31 @@ impl Counter {
             0 => Err(Unfetched::NoRow),
             _ => Err(Unfetched::Rows),
         }
+    }
+}
+
+/// How numbers are fetched.
+#[derive(Clone, Debug)]
+struct Way {
+    pool: Arc<ServerPool>,
+    worker: WorkerId,
+    cache: Arc<Cache>,
+}
+
+impl Way {
+    /// To be held while the table of sequences is written: it is a table like any other to who reads it.
+    fn begin_write(&self, table: &str) -> Option<Writing> {
+        if self.cache.revision() == 0 {
+            return None;
+        }
+        let server = self.pool.connector().backend.address().into();
+        let catalog = self.cache.catalogs.find(&CatalogKey { server, account: None }, Instant::now());
+        let names: [Box<str>; 1] = [table.to_lowercase().into()];
+        let reach = match catalog.is_some_and(|catalog| catalog.are_plain(&names)) {
+            true => Reach::Tables([Slot::of(&names[0])].into()),
+            false => Reach::Everything,
+        };
+        Some(self.cache.write(reach))
     }
 }
 
@@ -144,7 +172,8 @@ impl Session {
     ) -> Result<u64, EngineError> {
         let Some(counter) = database.numbers.counter(sequence) else { return Err(no_numbers("")) };
         let Some(place) = &self.place else { return Err(no_numbers(&counter.name)) };
-        let (pool, worker) = (Arc::clone(place.pool(counter.segment.shard)), self.worker.id);
+        let (pool, cache) = (Arc::clone(place.pool(counter.segment.shard)), Arc::clone(&self.engine.cache));
+        let way = Way { pool, worker: self.worker.id, cache };
         let (taken, low) = {
             let mut segments = counter.segments.lock();
             let taken = segments.take(count);
@@ -154,7 +183,7 @@ impl Session {
             let database = Arc::clone(database);
             let ahead = async move {
                 if let Some(counter) = database.numbers.counter(sequence) {
-                    counter.prefetch(&pool, worker).await;
+                    counter.prefetch(&way).await;
                 }
             };
             // It ends by itself, at its deadline at the latest.
@@ -164,7 +193,7 @@ impl Session {
         if let Some(first) = taken {
             return Ok(first);
         }
-        let fetched = timeout(FETCH_TIMEOUT, counter.numbers(count, &pool, worker));
+        let fetched = timeout(FETCH_TIMEOUT, counter.numbers(count, &way));
         let fetched = self.watch_client(fetched).await?;
         fetched.unwrap_or(Err(Unfetched::Late)).map_err(|error| {
             warn!(sequence = %counter.name, %error, "no numbers of a sequence");

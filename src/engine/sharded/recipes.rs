@@ -114,7 +114,6 @@ impl Session {
         if !may_have_recipe(facts, header) {
             return false;
         }
-        self.renew_place();
         let slot = self.slot_by_recipe(facts, self.query_text(header), None);
         slot.is_some_and(|slot| self.is_free_for(slot))
     }
@@ -124,7 +123,6 @@ impl Session {
         if !may_have_recipe(facts, header) {
             return false;
         }
-        self.renew_place();
         let slot = self.slot_of_execution(id, facts, header);
         let free = slot.is_some_and(|slot| self.is_free_for(slot));
         if free {

@@ -6,9 +6,10 @@ use crate::config::Hint;
 use crate::engine::admission::end_parts;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
+use crate::engine::hot_rows::Sent;
 use crate::engine::session::Session;
 use crate::engine::sharded::parameters::{Parameters, malformed};
-use crate::engine::sharded::scatter::{Asking, Part};
+use crate::engine::sharded::scatter::Part;
 use crate::engine::sharded::shows::{Listing, Shown, asks_for_route, explains, shown};
 use crate::engine::sharded::told::Sum;
 use crate::engine::sharded::write::Writing;
@@ -60,6 +61,7 @@ enum Work {
 pub(super) struct Routing<'a> {
     pub(super) facts: &'a Facts,
     pub(super) text: &'a [u8],
+    pub(super) sent: Sent,
     /// Of a prepared statement.
     pub(super) parameters: Option<&'a Parameters<'a>>,
 }
@@ -88,12 +90,11 @@ impl Session {
         header: Header,
         context: &mut StatementContext<'_>,
     ) -> Result<Routed, EngineError> {
-        self.renew_place();
         let text = self.query_text(header).to_vec();
         if self.place.is_none() {
             return self.enter_by_use(&text, header).await;
         }
-        let routing = Routing { facts, text: &text, parameters: None };
+        let routing = Routing { facts, text: &text, sent: Sent::Text, parameters: None };
         let work = if header.length > WHOLE_MAX { Err(too_long()) } else { self.work(routing) };
         self.set_out(work, header, routing, context).await
     }
@@ -117,7 +118,6 @@ impl Session {
         header: Header,
         context: &mut StatementContext<'_>,
     ) -> Result<Routed, EngineError> {
-        self.renew_place();
         let input = self.client.stream.input.filled();
         let payload = input[HEADER_BYTES..(HEADER_BYTES + header.length).min(input.len())].to_vec();
         let attributes = self.client.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
@@ -136,7 +136,8 @@ impl Session {
                 return Err(read.err().map_or(pieces, malformed));
             }
         };
-        let routing = Routing { facts, text: &text, parameters: Some(&parameters) };
+        let sent = Sent::Execution(id);
+        let routing = Routing { facts, text: &text, sent, parameters: Some(&parameters) };
         let work = self.work(routing);
         let routed = self.set_out(work, header, routing, context).await?;
         match routed {
@@ -167,16 +168,13 @@ impl Session {
             }
             return gone.map(|()| Routed::Pass);
         }
+        if let Ok(Work::Scatter(parts, scatter)) = &work {
+            self.read_parts(parts, scatter, (header, routing), context).await?;
+            return Ok(Routed::Done);
+        }
         self.skip(header).await?;
         match work? {
-            Work::Pass(_) | Work::Instead(..) => {}
-            Work::Scatter(parts, scatter) => {
-                let permit = self.admit_parts(routing.facts, routing.text, &parts, context.started()).await?;
-                let (parameters, allowance) = (routing.parameters, permit.allowance);
-                let found = routing.facts.statement.found_rows;
-                let asking = Asking { parts: &parts, scatter: &scatter, parameters, allowance, found };
-                end_parts(permit, self.scatter(asking, context).await)?;
-            }
+            Work::Pass(_) | Work::Instead(..) | Work::Scatter(..) => {}
             Work::Write(parts, sum, unbound) => {
                 let permit = self.admit_parts(routing.facts, routing.text, &parts, context.started()).await?;
                 let (parts, parameters, unbound) = (&parts[..], routing.parameters, &unbound[..]);

@@ -14,9 +14,11 @@ use crate::backend::{BackendError, Flavor, ServerLease, ServerPool};
 use crate::engine::client::{Client, Watch};
 use crate::engine::error::EngineError;
 use crate::engine::kill::{kill_all, killable_all};
+use crate::engine::outcome::Outcome;
 use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
 use crate::engine::sharded::collations::collations;
+use crate::engine::sharded::hot::merged_found_rows;
 use crate::engine::sharded::parameters::Parameters;
 use crate::engine::sharded::source::{Next, Source};
 use crate::engine::sharded::time;
@@ -71,6 +73,7 @@ pub(crate) struct Sending {
     pub(crate) left: u64,
     /// Of rows that were sent.
     bytes: u64,
+    columns: u64,
     begun: bool,
     /// The statement has to be over by then.
     deadline: Option<Instant>,
@@ -84,7 +87,7 @@ impl Session {
         &mut self,
         asking: Asking<'_>,
         context: &mut StatementContext<'_>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Outcome, EngineError> {
         let parts = asking.parts;
         if self.is_bound() && !self.holds_for_diagnostics() || self.begins() {
             return Err(crate::engine::sharded::place::another_shard());
@@ -93,17 +96,17 @@ impl Session {
         let slots: Vec<SlotId> = parts.iter().map(|part| part.slot).collect();
         let mut leases = self.lease_slots(&slots, context.started()).await?;
         context.leased(leases.iter().map(ServerLease::waited).max().unwrap_or_default());
-        let Some(place) = &self.place else { return Ok(()) };
+        let Some(place) = &self.place else { return Ok(Outcome::default()) };
         let database = Arc::clone(&place.database);
         let options = MergeOptions {
             format: if asking.parameters.is_some() { RowFormat::Binary } else { RowFormat::Text },
             bytes_max: SORT_BYTES_MAX,
             collations: match leases.first_mut() {
                 Some(lease) => collations(&database, lease).await?,
-                None => return Ok(()),
+                None => return Ok(Outcome::default()),
             },
         };
-        let timeout = self.reply_timeout();
+        let (timeout, asked) = (self.reply_timeout(), Instant::now());
         let mut sources: Vec<Source> = leases
             .into_iter()
             .zip(&slots)
@@ -117,11 +120,13 @@ impl Session {
             skipped: 0,
             left: limits.rows_max,
             bytes: 0,
+            columns: 0,
             begun: false,
             deadline: (!limits.timeout.is_zero()).then(|| context.started() + limits.timeout),
             writing: false,
         };
         let result = self.merge_in_time(&mut sources, asking, &options, &mut sending).await;
+        let took = asked.elapsed();
         if result.is_err() && sending.begun {
             // The error follows the rows that came before it.
             self.client.send(&sending.out).await?;
@@ -141,7 +146,8 @@ impl Session {
         if let Err(error) = result {
             return Err(told_late(probed(error, asking.scatter), sending.begun));
         }
-        self.scattered(&mut sources, &sending, asking.found).await
+        let outcome = self.scattered(&mut sources, &sending, asking.found).await?;
+        Ok(Outcome { took: Some(took), ..outcome })
     }
 
     /// The same as [`Session::merge`], until `deadline`, unless KILL comes.
@@ -236,7 +242,7 @@ impl Session {
         sending.rows += 1;
         if sending.out.len() >= BUFFER_BYTES {
             (sending.begun, sending.writing) = (true, true);
-            self.client.send(&sending.out).await?;
+            self.client.pass_on(&sending.out).await?;
             sending.writing = false;
             sending.out.clear();
         }
@@ -279,6 +285,7 @@ impl Session {
     pub(crate) fn put_columns(&self, columns: &[ColumnDefinition], sending: &mut Sending) {
         let mut payload = Vec::new();
         payload.put_lenenc(columns.len() as u64);
+        sending.columns = columns.len() as u64;
         sending.sequence = frame(&mut sending.out, sending.sequence, &payload);
         for column in columns {
             payload.clear();
@@ -298,7 +305,7 @@ impl Session {
         sources: &mut [Source],
         sending: &Sending,
         found: FoundRows,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Outcome, EngineError> {
         let warnings = sources.iter().fold(0_u16, |sum, source| sum.saturating_add(source.warnings));
         let status = self.state.idle_status();
         let mut end = Vec::new();
@@ -312,19 +319,24 @@ impl Session {
         self.state.status = status;
         self.state.warnings = warnings;
         self.state.row_count = -1;
-        self.state.found_rows = match found {
-            // Where nothing is sent, servers have counted or not by their plan.
-            FoundRows::Untold if sending.rows == 0 => None,
-            FoundRows::Rows | FoundRows::Untold => Some(sending.rows + sending.skipped),
-            FoundRows::One => Some(1),
-            FoundRows::Kept => self.state.found_rows,
-            FoundRows::Unsure => None,
+        let rows = sending.rows + sending.skipped;
+        // Where nothing is sent, servers have counted or not by their plan.
+        let untold = found == FoundRows::Untold && sending.rows == 0;
+        self.state.found_rows = match untold {
+            true => None,
+            false => merged_found_rows(found, rows, self.state.found_rows),
         };
         self.diagnostics = None;
         if warnings > 0 {
             self.keep_warnings(sources).await?;
         }
-        Ok(self.client.send(&bytes).await?)
+        if untold {
+            // No other session could be told as much.
+            self.client.recording = None;
+        }
+        self.client.pass_on(&bytes).await?;
+        let columns = sending.columns;
+        Ok(Outcome { status, warnings, row_count: -1, rows, columns, results: 1, ..Outcome::default() })
     }
 
     /// Fetches the warnings of all slots, for the SHOW WARNINGS that may follow.
