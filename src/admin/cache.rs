@@ -14,9 +14,9 @@ use crate::telemetry::{CacheRuleNumbers, CacheTotals, write_cache};
 pub fn register_cache(engine: &Arc<Engine>) {
     let cache = Arc::clone(&engine.cache);
     engine.telemetry.register(Box::new(move |sink| {
-        let CacheNumbers { bytes, bytes_max, results, ended, rules } = cache.numbers();
+        let CacheNumbers { bytes, bytes_max, results, waiting, ended, rules } = cache.numbers();
         let rules: Vec<CacheRuleNumbers> = rules.into_iter().map(numbers).collect();
-        write_cache(sink, &CacheTotals { bytes: [bytes, bytes_max], results, ended }, &rules)
+        write_cache(sink, &CacheTotals { bytes: [bytes, bytes_max], results, waiting, ended }, &rules)
     }));
 }
 
@@ -27,7 +27,8 @@ fn numbers(numbers: RuleNumbers) -> CacheRuleNumbers {
 }
 
 pub(super) fn to_json(cache: &Cache, now: Instant) -> String {
-    let CacheNumbers { bytes, bytes_max, results, ended: [tables, everything], rules } = cache.numbers();
+    let CacheNumbers { bytes, bytes_max, results, waiting, ended: [tables, everything], rules } =
+        cache.numbers();
     let rules: Vec<Value> = rules
         .into_iter()
         .map(|rule| {
@@ -60,6 +61,7 @@ pub(super) fn to_json(cache: &Cache, now: Instant) -> String {
         "bytes": bytes,
         "bytes_max": bytes_max,
         "results": results,
+        "waiting": waiting,
         "invalidations": {"tables": tables, "everything": everything},
         "rules": rules,
         "binlogs": binlog::to_json(cache),

@@ -130,6 +130,12 @@ impl Flights {
         Boarding::Leads(flight)
     }
 
+    /// Sessions that wait for reads under way.
+    pub(super) fn followers(&self) -> u64 {
+        let of = |flight: &Arc<Flight>| flight.followers.load(Ordering::Relaxed) as u64;
+        self.shards.iter().map(|shard| shard.lock().values().map(of).sum::<u64>()).sum()
+    }
+
     /// Nobody joins `flight` any more.
     pub(super) fn remove(&self, key: Key, flight: &Arc<Flight>) {
         let mut flights = self.shard(key).lock();

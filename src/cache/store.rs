@@ -155,6 +155,8 @@ pub struct CacheNumbers {
     pub bytes_max: u64,
     /// Kept results.
     pub results: u64,
+    /// Reads that wait for an identical one.
+    pub waiting: u64,
     /// Writes that ended the results of their tables; and of everything.
     pub ended: [u64; 2],
     /// Rules in their order.
@@ -360,6 +362,7 @@ impl Cache {
             bytes: active.store.weighted_size(),
             bytes_max: active.settings.memory_max,
             results: active.store.entry_count(),
+            waiting: self.flights.followers(),
             ended,
             rules: active.rules.iter().map(Rule::numbers).collect(),
         }

@@ -300,6 +300,9 @@ impl Session {
             cache.passed(read.rule);
             return Ok(Hot::Sent(None));
         }
+        if self.is_barred(asked, asked.started) {
+            return Ok(Hot::Sent(None));
+        }
         let deadline = asked.started + cache.wait_timeout();
         let rows = self.rows_read(asked.facts, asked.header, asked.sent);
         let slots = rows.as_deref().unwrap_or(&read.reads.slots);

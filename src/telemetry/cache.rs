@@ -26,6 +26,8 @@ pub struct CacheTotals {
     pub bytes: [u64; 2],
     /// Kept results.
     pub results: u64,
+    /// Reads that wait for an identical one.
+    pub waiting: u64,
     /// Writes that ended results: of their tables, of all.
     pub ended: [u64; 2],
 }
@@ -58,5 +60,7 @@ pub fn write_cache(sink: &mut Sink<'_>, totals: &CacheTotals, rules: &[CacheRule
     let [bytes, bytes_max] = totals.bytes.map(|bytes| bytes as f64);
     sink.gauges("dazzle_cache_bytes", "Memory that kept results take", &[(&[], bytes)])?;
     sink.gauges("dazzle_cache_bytes_max", "Memory that kept results may take", &[(&[], bytes_max)])?;
-    sink.gauges("dazzle_cache_results", "Kept results", &[(&[], totals.results as f64)])
+    sink.gauges("dazzle_cache_results", "Kept results", &[(&[], totals.results as f64)])?;
+    let waiting = totals.waiting as f64;
+    sink.gauges("dazzle_cache_waiting", "Reads that wait for an identical one under way", &[(&[], waiting)])
 }

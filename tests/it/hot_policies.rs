@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dazzle::lab::Server;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::hot_reads::is_hit;
 use crate::support::{Conn, Parameter, Part, Proxy, Reply, Setup, eventually, own_lab};
@@ -11,7 +11,7 @@ use crate::support::{Conn, Parameter, Part, Proxy, Reply, Setup, eventually, own
 const RULES: &str = "cache: {rules: [{name: fares, tables: [fare], ttl: 1h, stale: 1h}]}";
 const READ: &str = "SELECT n FROM fare WHERE id = 1";
 
-async fn kept(server: &Server, schema: &str) -> Proxy {
+async fn tables(server: &Server, schema: &str) {
     server.create_schema(schema).await.unwrap();
     server
         .execute(&[
@@ -20,6 +20,10 @@ async fn kept(server: &Server, schema: &str) -> Proxy {
         ])
         .await
         .unwrap();
+}
+
+async fn kept(server: &Server, schema: &str) -> Proxy {
+    tables(server, schema).await;
     let proxy = Setup::new(server).top(RULES).start().await;
     let mut conn = proxy.login().schema(schema).connect().await;
     eventually("the server's tables are known", async || is_hit(&proxy, &mut conn, READ).await).await;
@@ -67,13 +71,73 @@ both! {
         .await;
     }
 
+    async fn an_open_breaker_is_answered_for_with_what_was_kept_until_it_closes(server) {
+        let lab = own_lab(server.flavor()).await;
+        let server = lab.primary();
+        let schema = "it_fares_broken";
+        tables(server, schema).await;
+        let breaker = "breaker: {enabled: true, slow: 100ms, volume_min: 5, open: 5s, ramp: 100ms}";
+        let setup = Setup::new(server).cluster(breaker).cluster("reply_timeout: 60s");
+        let proxy = setup.top(&RULES.replace("ttl: 1h", "ttl: 1s")).start().await;
+        let mut conn = proxy.login().schema(schema).connect().await;
+        let prepared = conn.prepare("SELECT n FROM fare WHERE id = ?").await.unwrap();
+        let mut others = Vec::new();
+        for _ in 0..30 {
+            others.push(proxy.login().schema(schema).connect().await);
+        }
+        eventually("the server's tables are known", async || is_hit(&proxy, &mut conn, READ).await).await;
+        conn.execute(prepared, &[Parameter::int(1)]).await;
+        // Behind it nothing is sent: what was read by now is what there is.
+        server.freeze().await.unwrap();
+        let (mut asking, frozen) = (Vec::new(), Instant::now());
+        eventually("the breaker is open", async || {
+            // It opens when somebody comes after others have been out for too long.
+            if frozen.elapsed() > 30 * Duration::from_millis(asking.len() as u64)
+                && let Some(mut other) = others.pop()
+            {
+                other.send_query(&format!("SELECT n FROM fare WHERE id = {}", 100 + others.len())).await;
+                asking.push(other);
+            }
+            proxy.metric("dazzle_breaker_state", "") == 3.0
+        })
+        .await;
+        let began = Instant::now();
+        eventually("its end has come", async || warnings(&conn.query(READ).await) == 1).await;
+        is_told_as_old(&mut conn, "1").await;
+        eventually("the end of what was executed has come", async || {
+            warnings(&conn.execute(prepared, &[Parameter::int(1)]).await) == 1
+        })
+        .await;
+        assert_eq!(conn.fails("SELECT n FROM fare WHERE id = 2").await, 1203, "it is not kept");
+        assert_eq!(conn.fails("UPDATE fare SET n = 3 WHERE id = 1").await, 1203, "it does not only read");
+        assert!(began.elapsed() < Duration::from_secs(4), "nobody waits for a server that is left alone");
+        server.thaw().unwrap();
+        server.execute(&[format!("UPDATE {schema}.fare SET n = 7 WHERE id = 1")]).await.unwrap();
+        eventually("the server is asked again", async || {
+            let reply = conn.query(READ).await;
+            reply.error().is_none() && reply.value() == "7" && warnings(&reply) == 0
+        })
+        .await;
+        let reply = conn.execute(prepared, &[Parameter::int(1)]).await;
+        assert_eq!((reply.error(), warnings(&reply)), (None, 0));
+        assert!(conn.ok("SHOW WARNINGS").await.rows().is_empty());
+        for other in &mut asking {
+            // The last of them found it open.
+            assert!(matches!(other.reply().await.error(), None | Some(1203)));
+        }
+    }
+
     async fn operators_switch_a_table_over_to_what_is_kept(server) {
         let proxy = kept(server, "it_fares_stale").await;
         let mut conn = proxy.login().schema("it_fares_stale").connect().await;
+        let prepared = conn.prepare("SELECT n FROM fare WHERE id = ?").await.unwrap();
+        conn.execute(prepared, &[Parameter::int(1)]).await;
         conn.ok(READ).await;
         conn.ok("UPDATE fare SET n = 2 WHERE id = 1").await;
         proxy.run(&["degrade", "set", "fares", "stale", "--table", "fare", "--ttl", "1h"]).expect("it works");
         is_told_as_old(&mut conn, "1").await;
+        let reply = conn.execute(prepared, &[Parameter::int(1)]).await;
+        assert_eq!((reply.error(), warnings(&reply)), (None, 1));
         assert_eq!(conn.fails("SELECT n FROM fare WHERE id = 2").await, 1203, "nothing of it is kept");
         assert_eq!(conn.fails("UPDATE fare SET n = 3").await, 1203);
         assert!(proxy.http("/protection").1.contains("\"stale\":true"));

@@ -3,7 +3,9 @@
 use dazzle::lab::Server;
 use dazzle::wire::Capabilities;
 
-use crate::support::{At, Conn, Login, Parameter, Proxy, Reply, Setup, assert_same, eventually, own_lab};
+use crate::support::{
+    At, Conn, Login, Parameter, Proxy, Reply, Setup, assert_same, eventually, execution, own_lab,
+};
 
 const RULES: &str = "cache: {rules: [{name: menu, tables: [menu, item, place], ttl: 1h}]}";
 
@@ -362,32 +364,13 @@ both! {
     }
 
     async fn a_thousand_identical_reads_are_one_statement_of_the_server(server) {
-        let lab = own_lab(server.flavor()).await;
-        let server = lab.primary();
-        tables(server, "it_hot_herd").await;
-        let rules = RULES.replace("{rules", "{wait_timeout: 30s, rules");
-        let proxy = Setup::new(server).top(&rules).start().await;
-        let mut conn = proxy.login().schema("it_hot_herd").connect().await;
-        warm(&proxy, &mut conn).await;
-        server.execute(&["SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = 1"]).await.unwrap();
-        let mut conns = Vec::new();
-        for _ in 0..1_000 {
-            conns.push(proxy.login().schema("it_hot_herd").connect().await);
-        }
-        // Long enough for all to come while it runs.
-        let slow = "SELECT COUNT(*) FROM menu a, menu b, menu c, menu d, menu e, menu f, menu g, menu h, menu i, \
-                    menu j, menu k, menu l, menu m WHERE a.id + b.id + c.id + d.id + e.id + f.id + m.id < 7";
-        for conn in &mut conns {
-            conn.send_query(slow).await;
-        }
-        let mut answers = Vec::new();
-        for conn in &mut conns {
-            answers.push(conn.reply().await.value());
-        }
-        answers.dedup();
-        assert_eq!(answers.len(), 1, "{answers:?}");
-        assert_eq!(asked(server, "SELECT COUNT(*) FROM menu a,").await, 1);
-        assert!(reads(&proxy, "shared") > 0.0);
+        let rules = RULES.replace("{rules", "{wait_timeout: 60s, rules");
+        a_thousand_at_once(server, &rules).await;
+    }
+
+    async fn a_thousand_identical_reads_are_one_statement_also_where_nothing_is_kept(server) {
+        let rules = RULES.replace("{rules", "{wait_timeout: 60s, rules");
+        a_thousand_at_once(server, &rules.replace("ttl: 1h", "ttl: 0s")).await;
     }
 
     async fn an_account_that_does_not_see_everything_ends_everything_with_each_write(server) {
@@ -434,12 +417,63 @@ both! {
     }
 }
 
-/// How often a statement that begins so is in the server's log.
-async fn asked(server: &Server, beginning: &str) -> u64 {
+/// Clients that come at once, by text and by execution: how often the server is asked.
+async fn a_thousand_at_once(server: &'static Server, rules: &str) {
+    use mysql_async::prelude::Queryable;
+    const CLIENTS: usize = 1_000;
+    let lab = own_lab(server.flavor()).await;
+    let server = lab.primary();
+    tables(server, "it_hot_herd").await;
+    let proxy = Setup::new(server).top(rules).start().await;
+    let mut conns = Vec::new();
+    for _ in 0..CLIENTS {
+        conns.push(proxy.login().schema("it_hot_herd").connect().await);
+    }
+    let sql = "SELECT name FROM menu WHERE id = ? AND price > 1";
+    let mut prepared = Vec::new();
+    for conn in &mut conns {
+        prepared.push(conn.prepare(sql).await.unwrap());
+    }
+    // Before it is known what the server's tables are, each goes by itself.
+    eventually("the server's tables are known", async || {
+        let before = reads(&proxy, "miss");
+        conns[0].ok("SELECT COUNT(*) FROM menu").await;
+        reads(&proxy, "miss") > before
+    })
+    .await;
+    let mut locker = server.connect().await.unwrap();
+    server.execute(&["SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = 1"]).await.unwrap();
+    for round in ["as text", "as executions"] {
+        let before = reads(&proxy, "shared");
+        locker.query_drop("LOCK TABLES it_hot_herd.menu WRITE").await.unwrap();
+        for (conn, id) in conns.iter_mut().zip(&prepared) {
+            match round {
+                "as text" => conn.send_query(&sql.replace('?', "1")).await,
+                _ => conn.send(&execution(*id, 0, &[Parameter::int(1)], true)).await,
+            }
+        }
+        let others = (CLIENTS - 1) as f64;
+        eventually("all wait for one", async || proxy.metric("dazzle_cache_waiting", "") == others).await;
+        locker.query_drop("UNLOCK TABLES").await.unwrap();
+        for conn in &mut conns {
+            let reply = conn.reply().await;
+            assert_eq!(reply.error(), None, "{round}");
+            let row = &reply.packets[reply.packets.len() - 2];
+            assert!(row.ends_with(b"soup"), "{round}: {row:?}");
+        }
+        assert_eq!(reads(&proxy, "shared") - before, others, "{round}");
+    }
+    assert_eq!(asked(server, "Query", "SELECT name FROM menu WHERE id = 1").await, 1);
+    assert_eq!(asked(server, "Execute", "SELECT name FROM menu WHERE id = ").await, 1);
+}
+
+/// How often a statement that begins so is in the server's log under such a command.
+async fn asked(server: &Server, command: &str, beginning: &str) -> u64 {
     use mysql_async::prelude::Queryable;
     let mut watch = server.connect().await.unwrap();
     let count = format!(
-        "SELECT COUNT(*) FROM mysql.general_log WHERE CONVERT(argument USING utf8mb4) LIKE '{beginning}%'"
+        "SELECT COUNT(*) FROM mysql.general_log WHERE command_type = '{command}' AND CONVERT(argument USING utf8mb4) LIKE \
+         '{beginning}%'"
     );
     watch.query_first(count).await.unwrap().unwrap_or_default()
 }

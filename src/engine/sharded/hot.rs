@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
-use crate::backend::ServerPool;
+use crate::backend::{Backend, ServerPool};
 use crate::engine::admission::end_parts;
 use crate::engine::error::EngineError;
 use crate::engine::hot_reads::{Asked, Hot};
@@ -53,6 +53,16 @@ impl Session {
         match parts {
             [] => trusts.allow(self.server().cluster(), now),
             parts => self.servers_of(parts).iter().all(|server| trusts.allow(server.cluster(), now)),
+        }
+    }
+
+    /// Whether a server that the read goes to is left alone: then nobody waits for one who has been sent there.
+    pub(crate) fn is_barred(&self, asked: Asked<'_>, now: Instant) -> bool {
+        let digest = asked.facts.statement.digest.hash;
+        let bars = |server: &Backend| server.door().is_some_and(|door| door.bars(digest, now));
+        match asked.parts {
+            [] => bars(self.server()),
+            parts => self.servers_of(parts).iter().any(|server| bars(server)),
         }
     }
 

@@ -188,6 +188,14 @@ impl Door {
         })
     }
 
+    /// Whether a breaker turns statements of this digest away now. Counts nothing.
+    #[must_use]
+    pub fn bars(&self, digest: u64, now: Instant) -> bool {
+        let state = self.state.lock();
+        let mut breakers = state.breaker.iter().chain(state.digests.get(&digest));
+        breakers.any(|breaker| breaker.barred(now).is_some())
+    }
+
     /// Changes the state, then wakes whom that concerns.
     fn with<R>(&self, change: impl FnOnce(&mut State, &mut Woken) -> R) -> R {
         let mut woken = Woken::default();
