@@ -1,10 +1,8 @@
-//! A client's command.
+//! See `properties/command.rs`.
 
 #![no_main]
 
-use dazzle::wire::Command;
-use libfuzzer_sys::fuzz_target;
+#[path = "../properties/mod.rs"]
+mod properties;
 
-fuzz_target!(|payload: &[u8]| {
-    let _ = Command::parse(payload);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::check("command", bytes));

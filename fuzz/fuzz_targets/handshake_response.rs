@@ -1,21 +1,8 @@
-//! What a client answers to the greeting, and COM_CHANGE_USER: parsed, and what parses is written back
-//! in a form that parses to the same.
+//! See `properties/handshake_response.rs`.
 
 #![no_main]
 
-use dazzle::wire::Capabilities;
-use dazzle::wire::handshake::{ChangeUser, ClientHello};
-use libfuzzer_sys::fuzz_target;
+#[path = "../properties/mod.rs"]
+mod properties;
 
-fuzz_target!(|payload: &[u8]| {
-    if let Ok(ClientHello::Login(response)) = ClientHello::parse(payload) {
-        let mut encoded = Vec::new();
-        response.encode(&mut encoded);
-        // Attributes and names may be counted in another way, but never grow beyond reason.
-        assert!(encoded.len() <= 4 * payload.len() + 64);
-        assert!(matches!(ClientHello::parse(&encoded), Ok(ClientHello::Login(_))), "{response:?}");
-    }
-    let Some((flags, body)) = payload.split_first_chunk::<4>() else { return };
-    let capabilities = Capabilities(u64::from(u32::from_le_bytes(*flags)));
-    let _ = ChangeUser::parse(body, capabilities);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::check("handshake_response", bytes));

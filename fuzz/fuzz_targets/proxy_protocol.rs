@@ -1,20 +1,8 @@
-//! PROXY protocol headers: the verdict on a prefix never contradicts the verdict on the whole.
+//! See `properties/proxy_protocol.rs`.
 
 #![no_main]
 
-use dazzle::wire::proxy_protocol::{Progress, parse};
-use libfuzzer_sys::fuzz_target;
+#[path = "../properties/mod.rs"]
+mod properties;
 
-fuzz_target!(|bytes: &[u8]| {
-    let whole = parse(bytes);
-    for end in 0..bytes.len().min(300) {
-        match parse(&bytes[..end]) {
-            Ok(Progress::NeedMore(n)) => assert!(n > 0),
-            Ok(Progress::Done { len, .. }) => {
-                assert!(len <= end);
-                assert_eq!(parse(&bytes[..end]), whole);
-            }
-            Err(_) => assert!(whole.is_err()),
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::check("proxy_protocol", bytes));

@@ -114,3 +114,58 @@ pub(crate) async fn read_prepared(stream: &mut PacketStream) -> Result<PrepareRe
     }
     Ok(PrepareReply { id, parameters, columns, warnings, definitions: definitions.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_oneof, proptest};
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::wire::{Socket, Transport, frame};
+
+    /// What a server may say, packet by packet: nonsense that begins as something known.
+    fn packets() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let first =
+            prop_oneof![Just(0x00), Just(0xFE), Just(0xFF), Just(0xFB), Just(0x01), Just(0x02), any::<u8>()];
+        let packet = (first, prop::collection::vec(any::<u8>(), 0..24));
+        prop::collection::vec(packet.prop_map(|(first, rest)| [&[first][..], &rest].concat()), 0..8)
+    }
+
+    /// Runs both readers over bytes that a server has sent before it closed the connection.
+    fn read_both(bytes: &[u8]) -> (Result<ResultSet, BackendError>, Result<PrepareReply, BackendError>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut streams = Vec::new();
+            for _ in 0..2 {
+                let (mut server, client) = tokio::io::duplex(bytes.len().max(1));
+                server.write_all(bytes).await.unwrap();
+                streams.push(PacketStream::new(Socket::Plain(Transport::Pipe(client))));
+            }
+            let prepared = read_prepared(&mut streams[1]).await;
+            (read_rows(&mut streams[0]).await.map(|(rows, _)| rows), prepared)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nonsense_in_place_of_an_answer_is_an_error_or_an_answer(packets in packets()) {
+            let (mut bytes, mut sequence) = (Vec::new(), 0);
+            for packet in &packets {
+                sequence = frame(&mut bytes, sequence, packet);
+            }
+            let (rows, prepared) = read_both(&bytes);
+            if let Ok(rows) = rows {
+                prop_assert!(rows.columns.len() + rows.rows.len() < packets.len().max(1));
+                let _ = rows.texts();
+            }
+            if let Ok(prepared) = prepared {
+                prop_assert!(prepared.definitions.len() < packets.len());
+            }
+        }
+
+        #[test]
+        fn random_bytes_in_place_of_an_answer_end(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            drop(read_both(&bytes));
+        }
+    }
+}

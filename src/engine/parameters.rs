@@ -159,6 +159,25 @@ mod tests {
         }
 
         #[test]
+        fn types_of_a_bulk_execution_lie_within_it(
+            payload in proptest::collection::vec(any::<u8>(), 0..40),
+            declared in prop_oneof![0_u16..20, any::<u16>()],
+        ) {
+            let Ok(found) = bulk_types(&payload, declared) else { return Ok(()) };
+            let Some(types) = found else {
+                // What was left out can be put in, and is then found.
+                let types = vec![8; 2 * usize::from(declared)];
+                let whole = with_bulk_types(&payload, &types);
+                prop_assert_eq!(whole.len(), payload.len() + types.len());
+                if payload.len() >= BULK_HEAD_BYTES {
+                    prop_assert_eq!(bulk_types(&whole, declared).map(|range| whole[range.unwrap()].to_vec()), Ok(types));
+                }
+                return Ok(());
+            };
+            prop_assert_eq!(payload[types].len(), 2 * usize::from(declared));
+        }
+
+        #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), declared: u16) {
             for attributes in [false, true] {
                 let _ = ParameterLayout::find(&bytes, declared % 20, attributes, attributes);

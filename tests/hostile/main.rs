@@ -11,6 +11,7 @@ mod compressed;
 mod crowds;
 mod decoders;
 mod flow;
+mod fuzz;
 mod leaving;
 mod packets;
 mod parting;

@@ -25,17 +25,17 @@ fn imports_only_go_down_the_floors() {
 
 #[test]
 fn files_are_at_most_500_lines() {
-    check(&["src", "tests", "benches"], rules::length);
+    check(&["src", "tests", "benches", "fuzz"], rules::length);
 }
 
 #[test]
 fn every_file_opens_with_a_caption() {
-    check(&["src", "tests", "benches"], rules::caption);
+    check(&["src", "tests", "benches", "fuzz"], rules::caption);
 }
 
 #[test]
 fn no_test_is_ignored() {
-    check(&["src", "tests", "benches"], rules::ignored);
+    check(&["src", "tests", "benches", "fuzz"], rules::ignored);
 }
 
 #[test]

@@ -1,0 +1,8 @@
+//! See `properties/login.rs`.
+
+#![no_main]
+
+#[path = "../properties/mod.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::check("login", bytes));
