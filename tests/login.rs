@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::pin::Pin;
-use std::sync::Arc;
 
 use dazzle::backend::tls::{client_config, server_name};
 use dazzle::config::ServerTls;
@@ -60,16 +59,15 @@ struct Login<'a> {
     user: &'a str,
     password: &'a str,
     wanted: Capabilities,
-    key: Option<Arc<str>>,
 }
 
 impl<'a> Login<'a> {
     fn new(transport: Transport, user: &'a str, password: &'a str) -> Self {
-        Self { transport, user, password, wanted: Capabilities::NONE, key: None }
+        Self { transport, user, password, wanted: Capabilities::NONE }
     }
 
     /// Logs in; the error is the server's number.
-    async fn run(&self, server: &Server) -> Result<(Conn, Option<Arc<str>>), u16> {
+    async fn run(&self, server: &Server) -> Result<Conn, u16> {
         let stream: Pin<Box<dyn Stream>> = match self.transport {
             Transport::Unix => Box::pin(UnixStream::connect(server.socket()).await.unwrap()),
             _ => Box::pin(TcpStream::connect(server.address()).await.unwrap()),
@@ -97,8 +95,7 @@ impl<'a> Login<'a> {
         }
         let secure = self.transport != Transport::Tcp;
         let mut auth = ClientAuth::new(self.password.to_owned().into(), secure)
-            .encrypted(self.transport == Transport::Tls)
-            .with_server_key(self.key.clone());
+            .encrypted(self.transport == Transport::Tls);
         let (plugin, auth_response) = auth.first_response(&greeting.plugin, &greeting.scramble).unwrap();
         let mut attributes = ConnectAttributes::new();
         attributes.push(b"program_name", b"login-test");
@@ -118,7 +115,7 @@ impl<'a> Login<'a> {
         conn.write(&payload).await;
         authenticate(&mut conn, &mut auth).await?;
         conn.scramble = Some(greeting.scramble);
-        Ok((conn, auth.server_key().cloned()))
+        Ok(conn)
     }
 }
 
@@ -172,20 +169,20 @@ async fn every_plugin_logs_in_over_every_transport() {
 }
 
 #[tokio::test]
-async fn a_server_key_is_learnt_and_spares_a_round_trip() {
+async fn a_password_that_the_server_has_forgotten_is_sent_to_it_in_full() {
     each(async |flavor, server| {
         if flavor == Flavor::MariaDb {
             return;
         }
-        let account = Account::new(flavor, "login_key", "secret");
-        server.create_account(&account).await.unwrap();
-        let login = Login::new(Transport::Tcp, "login_key", "secret");
-        let (conn, key) = login.run(server).await.unwrap();
-        assert!(key.as_ref().is_some_and(|pem| pem.starts_with("-----BEGIN PUBLIC KEY-----")));
-        let packets = conn.sequence;
-        server.create_account(&account).await.unwrap();
-        let (conn, _) = Login { key, ..login }.run(server).await.unwrap();
-        assert_eq!(conn.sequence, packets - 2);
+        server.create_account(&Account::new(flavor, "login_full", "secret")).await.unwrap();
+        // Packets of both sides that the password in full takes more: without TLS two for the key.
+        for (transport, more) in [(Transport::Tcp, 3), (Transport::Tls, 1), (Transport::Unix, 1)] {
+            let login = Login::new(transport, "login_full", "secret");
+            server.execute(&["FLUSH PRIVILEGES"]).await.unwrap();
+            let in_full = login.run(server).await.unwrap().sequence;
+            let fast = login.run(server).await.unwrap().sequence;
+            assert_eq!(in_full, fast + more, "{transport:?}");
+        }
     })
     .await;
 }
@@ -197,7 +194,7 @@ async fn the_user_changes_on_a_connection_with_either_guess() {
             server.create_account(&Account::new(flavor, user, user)).await.unwrap();
         }
         for transport in [Transport::Tcp, Transport::Unix] {
-            let (mut conn, _) = Login::new(transport, "login_one", "login_one").run(server).await.unwrap();
+            let mut conn = Login::new(transport, "login_one", "login_one").run(server).await.unwrap();
             let scramble = conn.scramble.unwrap();
             for (user, guess) in [
                 ("login_two", "caching_sha2_password"),
@@ -239,7 +236,7 @@ async fn large_statements_and_replies_flow_compressed() {
         for (wanted, algorithm) in algorithms {
             for transport in [Transport::Unix, Transport::Tls] {
                 let login = Login { wanted, ..Login::new(transport, "login_zip", "secret") };
-                let (conn, _) = login.run(server).await.unwrap();
+                let conn = login.run(server).await.unwrap();
                 let mut stream = Compressed::new(conn.stream, algorithm);
                 for _ in 0..2 {
                     // One frame, many frames, an incompressible mebibyte.

@@ -1,5 +1,6 @@
 //! Every kind of password, however a client begins to prove it, over every transport.
 
+use dazzle::lab::Account;
 use dazzle::wire::Capabilities;
 
 use crate::support::{Guess, Login, Setup};
@@ -65,6 +66,47 @@ both! {
                     assert!(code == Some(1045) || !works, "{name} {guess:?} {transport}: {code:?}");
                 }
             }
+        }
+    }
+
+    async fn the_pool_proves_its_password_to_a_server_that_has_forgotten_it(server) {
+        let account = Account::new(server.flavor(), "it_full", "secret");
+        server.create_account(&account).await.unwrap();
+        server.create_schema("it_full").await.unwrap();
+        let tcp = server.address().to_string();
+        let ways = [
+            // The password by the server's public key, in TLS, and over a socket that nobody listens at.
+            (tcp.clone(), "disabled"),
+            (tcp, "required"),
+            (server.socket().display().to_string(), "disabled"),
+        ];
+        for (primary, tls) in ways {
+            let mut setup = Setup::new(server)
+                .pool("size_max: 1, queue_timeout: 5s")
+                .cluster(&format!("tls: {{mode: {tls}}}"))
+                .users("it_full: {password: secret}")
+                .users("it_wrong: {password: secret, server_user: it_full, server_password: wrong}");
+            setup.primary = primary;
+            server.execute(&["FLUSH PRIVILEGES"]).await.unwrap();
+            let proxy = setup.start().await;
+            let mut conn = proxy.login().user("it_full", "secret").connect().await;
+            for _ in 0..2 {
+                let list = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'it_full'";
+                let id = conn.value(list).await;
+                server.execute(&["FLUSH PRIVILEGES", &format!("KILL {id}")]).await.unwrap();
+                assert_ne!(conn.value(list).await, id);
+                // A connection leaves a schema by another login.
+                let mut other = proxy.login().user("it_full", "secret").schema("it_full").connect().await;
+                assert_eq!(other.value("SELECT DATABASE()").await, "it_full");
+                server.execute(&["FLUSH PRIVILEGES"]).await.unwrap();
+                assert_eq!(conn.value("SELECT DATABASE() IS NULL").await, "1");
+                other.quit().await;
+            }
+            conn.quit().await;
+            server.execute(&["FLUSH PRIVILEGES"]).await.unwrap();
+            // The server is known, so the login needs no connection yet; the first statement does.
+            let mut wrong = proxy.login().user("it_wrong", "secret").connect().await;
+            assert!(wrong.query("SELECT 1").await.error().is_some(), "{tls}");
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The client's side of authentication: proves our password to one server.
 
-use std::sync::Arc;
-
 use zeroize::Zeroizing;
 
 use crate::wire::Malformed;
@@ -39,12 +37,9 @@ pub struct ClientAuth {
     secret: LoginSecret,
     secure: bool,
     encrypted: bool,
-    clear_password_allowed: bool,
-    server_key: Option<Arc<str>>,
     scramble: Scramble,
     plugin: Plugin,
-    /// Whether the next packet may be the server's public key. One that we did not ask for is refused:
-    /// it could replace a key that we know by a listener's.
+    /// Whether the next packet may be the server's public key. One that we did not ask for is refused.
     key_requested: bool,
     packets: u8,
 }
@@ -63,8 +58,6 @@ impl ClientAuth {
             secret,
             secure,
             encrypted: secure,
-            clear_password_allowed: false,
-            server_key: None,
             scramble: Scramble::from_bytes([0; Scramble::LEN]),
             plugin: Plugin::NativePassword,
             key_requested: false,
@@ -80,34 +73,12 @@ impl ClientAuth {
         self
     }
 
-    /// Whether the server may ask for the password itself by `mysql_clear_password` (PAM, LDAP); without
-    /// TLS it never may.
-    #[must_use]
-    pub const fn allow_clear_password(mut self, allowed: bool) -> Self {
-        self.clear_password_allowed = allowed;
-        self
-    }
-
-    /// The server's public key (PEM), known from an earlier login or from its administrator: spares a
-    /// round trip, and trust in whoever answers.
-    #[must_use]
-    pub fn with_server_key(mut self, pem: Option<Arc<str>>) -> Self {
-        self.server_key = pem;
-        self
-    }
-
-    /// The server's public key, where this login used or learnt one.
-    #[must_use]
-    pub const fn server_key(&self) -> Option<&Arc<str>> {
-        self.server_key.as_ref()
-    }
-
     /// The plugin to announce in the handshake response, and the answer by it. A greeting with a plugin
     /// that we do not have is answered by `mysql_native_password`; the server then asks to switch to
     /// what the user really needs.
     ///
     /// # Errors
-    /// The remembered key of the server cannot encrypt the password.
+    /// Not enough is known of the password.
     pub fn first_response(
         &mut self,
         greeting_plugin: &str,
@@ -172,7 +143,6 @@ impl ClientAuth {
             Plugin::CachingSha2Password => Ok(sha2::response(password.as_bytes(), &self.scramble)),
             Plugin::Sha256Password if password.is_empty() => Ok(vec![0]),
             Plugin::Sha256Password => self.full_password(SHA256_PUBLIC_KEY_REQUEST),
-            Plugin::ClearPassword if self.secure && self.clear_password_allowed => Ok(clear(password)),
             Plugin::ClearPassword => Err(AuthError::ClearPasswordRefused),
         }
     }
@@ -185,27 +155,20 @@ impl ClientAuth {
             }
             (Plugin::CachingSha2Password | Plugin::Sha256Password, pem) if self.key_requested => {
                 self.key_requested = false;
-                let encrypted = rsa::encrypt(self.password()?.as_bytes(), &self.scramble, pem)?;
-                self.server_key = str::from_utf8(pem).ok().map(Arc::from);
-                Ok(ClientStep::Send(encrypted))
+                rsa::encrypt(self.password()?.as_bytes(), &self.scramble, pem).map(ClientStep::Send)
             }
             _ => Err(Malformed("unexpected authentication data").into()),
         }
     }
 
-    /// The password in full: as it is where nobody listens, encrypted where we have the server's key,
-    /// else the request for that key.
+    /// The password in full: as it is where nobody listens, else the request for the server's key.
     fn full_password(&mut self, key_request: u8) -> Result<Vec<u8>, AuthError> {
         let trusted = if self.plugin == Plugin::Sha256Password { self.encrypted } else { self.secure };
-        let password = self.password()?;
-        match &self.server_key {
-            _ if trusted => Ok(clear(password)),
-            Some(pem) => rsa::encrypt(password.as_bytes(), &self.scramble, pem.as_bytes()),
-            None => {
-                self.key_requested = true;
-                Ok(vec![key_request])
-            }
+        if trusted {
+            return Ok(clear(self.password()?));
         }
+        self.key_requested = true;
+        Ok(vec![key_request])
     }
 
     fn password(&self) -> Result<&Zeroizing<String>, AuthError> {

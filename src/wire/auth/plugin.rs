@@ -9,7 +9,7 @@ pub enum Plugin {
     CachingSha2Password,
     /// `sha256_password`: its predecessor without the fast path; only towards servers.
     Sha256Password,
-    /// `mysql_clear_password`: the password itself; only towards servers, over TLS, where allowed.
+    /// `mysql_clear_password`: the password itself. Known in order to be refused by its name.
     ClearPassword,
 }
 
