@@ -30,26 +30,39 @@ pub enum BoundListener {
     Unix(std::os::unix::net::UnixListener),
 }
 
+/// Whom a new listener may meet at its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Neighbours {
+    /// Nobody.
+    None,
+    /// Listeners of this process that are about to be closed: `127.0.0.1:6033` where `0.0.0.0:6033` comes.
+    Own,
+}
+
 /// Opens one listener for `workers` workers.
-pub fn bind(settings: &Listener, workers: usize) -> Result<Vec<BoundListener>, ListenerError> {
+pub(crate) fn bind(
+    settings: &Listener,
+    workers: usize,
+    neighbours: Neighbours,
+) -> Result<Vec<BoundListener>, ListenerError> {
     let bound = match &settings.address {
-        ListenerAddress::Tcp(address) => bind_tcp(*address, workers),
+        ListenerAddress::Tcp(address) => bind_tcp(*address, workers, neighbours),
         ListenerAddress::Unix(path) => bind_unix(path, workers),
     };
     bound.map_err(|error| ListenerError { address: settings.address.clone(), error })
 }
 
-fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<Vec<BoundListener>> {
-    let alone = bound_socket(address, false)?;
-    if workers == 1 {
-        alone.listen(BACKLOG)?;
-        return Ok(vec![BoundListener::Tcp(alone.into())]);
+fn bind_tcp(
+    mut address: SocketAddr,
+    workers: usize,
+    neighbours: Neighbours,
+) -> io::Result<Vec<BoundListener>> {
+    // Sockets that share a port, as those of workers do, would share it with another process as well, which would then
+    // get half of the clients without a word: one that does not share shows that the port is free. Port 0 means any
+    // port, but the same one for all workers.
+    if neighbours == Neighbours::None {
+        address = bound_socket(address, false)?.local_addr()?.as_socket().unwrap_or(address);
     }
-    // Sockets that share a port would share it with another process as well, which would then get half
-    // of the clients without a word: the first one shows that the port is free. Port 0 means any port,
-    // but the same one for all workers.
-    let address = alone.local_addr()?.as_socket().unwrap_or(address);
-    drop(alone);
     (0..workers)
         .map(|_| {
             let socket = bound_socket(address, true)?;
@@ -86,12 +99,12 @@ mod tests {
     fn a_port_in_use_is_refused_whatever_the_number_of_workers() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         for workers in [1, 3] {
-            let bound = bind_tcp(any, workers).expect("a free port");
+            let bound = bind_tcp(any, workers, Neighbours::None).expect("a free port");
             assert_eq!(bound.len(), workers);
             let BoundListener::Tcp(first) = &bound[0] else { panic!("a TCP listener") };
             let address = first.local_addr().expect("it is bound");
             for others in [1, 2] {
-                let error = bind_tcp(address, others).expect_err("the port is in use");
+                let error = bind_tcp(address, others, Neighbours::None).expect_err("the port is in use");
                 assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
             }
         }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::config::{Listener, ListenerAddress};
-use crate::frontend::listener::{BoundListener, ListenerError, bind};
+use crate::frontend::listener::{BoundListener, ListenerError, Neighbours, bind};
 
 /// One listener, open on all workers.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub struct OpenListener {
 }
 
 impl OpenListener {
-    fn open(settings: &Listener, workers: usize) -> Result<Arc<Self>, ListenerError> {
-        let sockets = bind(settings, workers)?.into_iter().map(Some).collect();
+    fn open(settings: &Listener, workers: usize, neighbours: Neighbours) -> Result<Arc<Self>, ListenerError> {
+        let sockets = bind(settings, workers, neighbours)?.into_iter().map(Some).collect();
         Ok(Arc::new(Self {
             settings: ArcSwap::from_pointee(settings.clone()),
             sockets: Mutex::new(sockets),
@@ -82,12 +82,20 @@ impl Listeners {
     /// One cannot be opened; what was opened before it is closed again.
     pub fn prepare(&self, settings: &[Listener]) -> Result<NextListeners, ListenerError> {
         let open = self.open.borrow();
+        let goes = |address: &ListenerAddress| settings.iter().all(|kept| kept.address != *address);
         let mut next = Vec::with_capacity(settings.len());
         for settings in settings {
             let known = open.iter().find(|listener| listener.settings.load().address == settings.address);
             let listener = match known {
                 Some(listener) => Arc::clone(listener),
-                None => OpenListener::open(settings, self.workers)?,
+                None => {
+                    let in_the_way = open.iter().any(|listener| {
+                        let address = &listener.settings.load().address;
+                        goes(address) && overlap(address, &settings.address)
+                    });
+                    let neighbours = if in_the_way { Neighbours::Own } else { Neighbours::None };
+                    OpenListener::open(settings, self.workers, neighbours)?
+                }
             };
             next.push((listener, settings.clone()));
         }
@@ -112,4 +120,10 @@ impl Listeners {
     pub fn follow(&self) -> watch::Receiver<Vec<Arc<OpenListener>>> {
         self.open.subscribe()
     }
+}
+
+/// Whether two addresses are in each other's way: the same port on all interfaces and on one.
+fn overlap(one: &ListenerAddress, other: &ListenerAddress) -> bool {
+    let (ListenerAddress::Tcp(one), ListenerAddress::Tcp(other)) = (one, other) else { return false };
+    one.port() == other.port() && (one.ip().is_unspecified() || other.ip().is_unspecified())
 }

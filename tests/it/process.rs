@@ -114,6 +114,21 @@ both! {
         eventually("the refusal", async || proxy.log().contains("configuration refused")).await;
         assert!(proxy.log().contains("Address already in use"), "{}", proxy.log());
         assert_eq!(refusal(new.clone()).await, None);
+        // From one interface to all of them, and back, on the same port.
+        for (address, elsewhere) in [("0.0.0.0", true), ("[::]", true), ("127.0.0.1", false)] {
+            proxy.reconfigure(|mut setup| {
+                setup.listeners.clear();
+                setup
+                    .listeners(&format!("address: '{address}:{port}'"))
+                    .listeners(&format!("address: {}", socket.display()))
+            });
+            proxy.signal(Signal::HUP);
+            let reached = async |host: &str| Login::new(At::Tcp(format!("{host}:{port}"))).try_connect().await.is_ok();
+            eventually(address, async || {
+                reached("127.0.0.2").await == elsewhere && reached("127.0.0.1").await
+            })
+            .await;
+        }
         proxy.reconfigure(|mut setup| {
             setup.listeners.clear();
             setup
