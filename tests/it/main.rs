@@ -10,6 +10,7 @@ mod support;
 
 mod accounts;
 mod across;
+mod attributes;
 mod binlog;
 mod certificates;
 mod combining;
