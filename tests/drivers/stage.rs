@@ -4,6 +4,7 @@
 //! then waits. With `--accounts` the server's own accounts log in, and its `root` has no password, as on a fresh server.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
@@ -18,6 +19,18 @@ use tokio::time::{Instant, sleep};
 
 const USER: &str = "app";
 const PASSWORD: &str = "s3cret, with blanks";
+
+/// Users that have never logged in before their driver's battery does, known to the proxy by a stored
+/// `caching_sha2_password` verifier alone: the first login of each is in full.
+const FULL_LOGINS: [&str; 6] =
+    ["full_pymysql", "full_mysql2", "full_java", "full_go", "full_mariadb", "full_mysql"];
+
+/// The password of these.
+const FULL_PASSWORD: &str = "secret";
+
+/// The same as a MySQL 9.7 stores it, in hexadecimal digits.
+const FULL_STORED: &str = "24412430303524741F253C46127565677C4B13661754602037753E4E3950386E713174415550765236364F4C564D\
+                           674477574572665A2E685A375564793255416A512F585137";
 
 /// Fewer than the connections that some drivers open, so that sharing is what is tested.
 const POOL_SIZE_MAX: u32 = 4;
@@ -73,10 +86,17 @@ async fn users_of(primary: &Server, users: Users) -> Fallible<(String, String)> 
     match users {
         Users::Declared => {
             primary.create_account(&Account::new(flavor, USER, PASSWORD)).await?;
-            Ok((
-                format!("pool: {{size_max: {POOL_SIZE_MAX}}}"),
-                format!("{{{USER}: {{password: '{PASSWORD}'}}, root: {{password: '{ROOT_PASSWORD}'}}}}"),
-            ))
+            let mut users =
+                format!("{USER}: {{password: '{PASSWORD}'}}, root: {{password: '{ROOT_PASSWORD}'}}");
+            for name in FULL_LOGINS {
+                primary.create_account(&Account::new(flavor, name, FULL_PASSWORD)).await?;
+                write!(
+                    users,
+                    ", {name}: {{password: {{sha2_hex: '{FULL_STORED}'}}, server_user: {USER}, \
+                     server_password: '{PASSWORD}'}}"
+                )?;
+            }
+            Ok((format!("pool: {{size_max: {POOL_SIZE_MAX}}}"), format!("{{{users}}}")))
         }
         Users::FromServer => {
             primary.create_account(&Account::new(flavor, READER, PASSWORD)).await?;
@@ -141,7 +161,10 @@ async fn play(flavor: Flavor, users: Users, arguments: Vec<String>) -> Fallible<
     writeln!(out, "PROXY_SOCKET={}", socket.display())?;
     writeln!(out, "ADMIN={admin}")?;
     let root_password = if users == Users::FromServer { "" } else { ROOT_PASSWORD };
-    writeln!(out, "DB_USER={USER}\nDB_PASSWORD='{PASSWORD}'\nROOT_PASSWORD={root_password}\nREADY=yes")?;
+    writeln!(
+        out,
+        "DB_USER={USER}\nDB_PASSWORD='{PASSWORD}'\nROOT_PASSWORD={root_password}\nFULL_PASSWORD={FULL_PASSWORD}\nREADY=yes"
+    )?;
     out.flush()?;
     drop(out);
     // A signal ends the proxy, and then the stage too.

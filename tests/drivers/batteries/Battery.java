@@ -203,6 +203,29 @@ public class Battery {
         attempt(mode + " abort", () -> { c.close(); return c.isClosed(); });
     }
 
+    // In full: a server that does not know the password any more asks for it, and sends its public key to those who may ask for
+    // it. A MariaDB has no such accounts.
+    static void fullLogin() throws Exception {
+        boolean mariaDb;
+        try (Connection c = connect(SCHEMA, "allowPublicKeyRetrieval=true")) {
+            update(c, "FLUSH PRIVILEGES");
+            mariaDb = query(c, "SELECT VERSION() AS v").contains("MariaDB");
+        }
+        boolean inFull = System.getenv("MARKS") != null || !mariaDb;
+        String url = "jdbc:mariadb://127.0.0.1:" + System.getenv("PORT") + "/?allowPublicKeyRetrieval=";
+        for (boolean allowed : new boolean[] {false, true}) {
+            attempt("full login, key " + allowed, () -> {
+                try (Connection c = DriverManager.getConnection(url + allowed, "full_java", System.getenv("FULL_PASSWORD"))) {
+                    String one = query(c, "SELECT 1 AS one");
+                    return allowed ? one : "as it must be: " + !inFull;
+                } catch (SQLException e) {
+                    if (allowed) throw e;
+                    return "as it must be: " + inFull;
+                }
+            });
+        }
+    }
+
     // What a pool does for each request: take a connection, see that it lives, begin, work, commit, give it back.
     static void pools(String options) throws Exception {
         Connection text = connect(SCHEMA, options), prepared = connect(SCHEMA, options + "&useServerPrepStmts=true");
@@ -242,6 +265,7 @@ public class Battery {
         }
         attempt("unknown schema", () -> connect("drivers_missing", plain));
         attempt("wrong password", () -> DriverManager.getConnection("jdbc:mariadb://127.0.0.1:" + System.getenv("PORT") + "/?" + plain, "app", "wrong"));
+        fullLogin();
         attempt("many", () -> {
             int sum = 0;
             List<Connection> all = new ArrayList<>();

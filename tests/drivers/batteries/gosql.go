@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"database/sql"
 	"fmt"
 	"io"
@@ -256,6 +258,33 @@ func connecting() {
 	})
 }
 
+// fullLogin logs in where the server does not know the password any more: it asks for it, by its public key. With another
+// key than the server's that fails. A MariaDB has no such accounts.
+func fullLogin(db *sql.DB) {
+	exec("flush", db, "FLUSH PRIVILEGES")
+	var version string
+	db.QueryRow("SELECT VERSION()").Scan(&version)
+	native := os.Getenv("MARKS") == "" && strings.Contains(version, "MariaDB")
+	wrong, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	mysql.RegisterServerPubKey("wrong", &wrong.PublicKey)
+	for _, key := range []string{"wrong", ""} {
+		full := open(func(c *mysql.Config) {
+			c.User, c.Passwd, c.DBName, c.ServerPubKey = "full_go", os.Getenv("FULL_PASSWORD"), "", key
+		})
+		err := full.Ping()
+		if key == "wrong" {
+			show("full login with another key", native || err != nil)
+		} else {
+			show("full login", failure(err))
+			query("full login", full, "SELECT 1")
+		}
+		full.Close()
+	}
+}
+
 func cycle(db *sql.DB, n int) {
 	var name sql.NullString
 	db.QueryRow("SELECT name FROM t WHERE id = ?", n).Scan(&name)
@@ -299,6 +328,7 @@ func main() {
 	}
 	section("login")
 	connecting()
+	fullLogin(db)
 	section("request cycle")
 	for n := 0; n < 40; n++ {
 		cycle(db, n)

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import os
 
 import pymysql
 from pymysql.constants import CLIENT
@@ -194,6 +195,13 @@ attempt("tls", lambda: rows(connect(ssl={"check_hostname": False, "verify_mode":
 t = connect(ssl={"check_hostname": False, "verify_mode": None})
 show("tls on", t._secure)
 t.close()
+# In full: a server that does not know the password any more asks for it, by its public key. A MariaDB has no such accounts.
+rows(c, "FLUSH PRIVILEGES")
+full = connect(user="full_pymysql", password=os.environ["FULL_PASSWORD"], database=None)
+native = "MARKS" not in os.environ and "MariaDB" in full.get_server_info()
+show("full login", (rows(full, "SELECT 1"), native or full.server_public_key.startswith(b"-----BEGIN PUBLIC KEY-----")))
+full.close()
+attempt("full login wrong", lambda: connect(user="full_pymysql", password="wrong", database=None))
 attempt("socket", lambda: rows(connect(unix_socket=SOCKET), "SELECT 1"))
 show("ping", c.ping(reconnect=False))
 attempt("kill", lambda: c.kill(c.thread_id()))

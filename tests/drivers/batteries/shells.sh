@@ -90,6 +90,19 @@ printf 'SELECT 1' | "${shell[@]}" --no-defaults --socket="$SOCKET" --user="$DB_U
 ask "SHOW STATUS LIKE 'Ssl_version'" "$schema" --ssl$([ "$maker" = mysql ] && echo -mode=REQUIRED) $([ "$maker" = mariadb ] && echo --skip-ssl-verify-server-cert)
 ask "SET @i = 1" "$schema" --init-command="SELECT 'init'"
 
+# In full: a server that does not know the password any more asks for it, by its public key, which MySQL's own programs ask for
+# only if they may. A MariaDB has no such accounts.
+ask "FLUSH PRIVILEGES"
+full=(--no-defaults --host=127.0.0.1 --port="$PORT" --user="full_$maker")
+case "$maker" in
+  mariadb) ways=(--skip-ssl) ;;
+  mysql) ways=("--ssl-mode=DISABLED" "--ssl-mode=DISABLED --get-server-public-key") ;;
+esac
+for way in "${ways[@]}"; do
+  # shellcheck disable=SC2086
+  printf 'SELECT 1' | MYSQL_PWD=$FULL_PASSWORD "${shell[@]}" "${full[@]}" $way 2>&1 | tell
+done
+
 section "request cycle"
 for n in 1 2 3 4 5; do ask "SELECT name FROM t WHERE id = $n; INSERT INTO t (name) VALUES ('cycle'); SELECT COUNT(*) FROM t" "$schema"; done
 section "end"
