@@ -343,7 +343,7 @@ impl BackendConn {
 
     /// Prepares `key.text` here. Not cancel-safe: a drop midway leaves the connection broken.
     pub async fn prepare(&mut self, key: &PreparedKey) -> Result<Arc<PrepareReply>, BackendError> {
-        self.prepared.make_room();
+        self.prepared.make_room(key.text.len());
         match self.try_prepare(key).await {
             // Others have taken what this account leaves them, and more.
             Err(BackendError::Server(packet))
@@ -360,13 +360,11 @@ impl BackendConn {
         self.condition = Condition::Broken;
         self.stream.reset_sequence();
         // What is to be closed goes first: it makes room.
-        let mut bytes = self.closing_frames();
-        let next = frame(&mut bytes, 0, &[&[code::STMT_PREPARE], &key.text[..]].concat());
+        let closing = self.closing_frames();
         let limit = self.exchange_timeout;
         let stream = &mut self.stream;
         let exchange = async {
-            stream.write_all(&bytes).await?;
-            stream.sequence = next;
+            stream.write_text_command(closing, code::STMT_PREPARE, &key.text).await?;
             read_prepared(stream).await
         };
         let result = timeout(limit, exchange).await.map_err(|_| BackendError::Timeout("a PREPARE"))?;

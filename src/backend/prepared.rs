@@ -97,6 +97,8 @@ impl PreparedAccount {
 pub struct PreparedStatements {
     account: Arc<PreparedAccount>,
     statements: HashMap<PreparedKey, ServerStatement, FixedState>,
+    /// Bytes of their texts.
+    bytes: usize,
     clock: u64,
     /// Ids to be closed with the next command.
     closing: Vec<u32>,
@@ -105,6 +107,9 @@ pub struct PreparedStatements {
 /// Statements kept per connection; beyond it the least recently used one is closed.
 /// `max_prepared_stmt_count` is 16,382 per server by default.
 const STATEMENTS_MAX: usize = 256;
+
+/// Bytes of their texts; one that is longer by itself stays until another one is prepared.
+const TEXT_BYTES_MAX: usize = 16 << 20;
 
 impl Drop for PreparedStatements {
     fn drop(&mut self) {
@@ -116,12 +121,16 @@ impl PreparedStatements {
     /// None yet; they will be entered in `account`.
     #[must_use]
     pub fn new(account: Arc<PreparedAccount>) -> Self {
-        Self { account, statements: HashMap::default(), clock: 0, closing: Vec::new() }
+        Self { account, statements: HashMap::default(), bytes: 0, clock: 0, closing: Vec::new() }
     }
 
-    /// Makes room for one more, here and in the account, as far as giving up this connection's own goes.
-    pub fn make_room(&mut self) {
-        while self.statements.len() >= STATEMENTS_MAX || self.account.is_full() {
+    /// Makes room for one more, whose text has so many bytes, here and in the account, as far as giving up this
+    /// connection's own goes.
+    pub fn make_room(&mut self, bytes: usize) {
+        while self.statements.len() >= STATEMENTS_MAX
+            || self.bytes.saturating_add(bytes) > TEXT_BYTES_MAX
+            || self.account.is_full()
+        {
             if !self.give_up_oldest() {
                 return;
             }
@@ -163,9 +172,12 @@ impl PreparedStatements {
     /// The statement that is known as `former` is from now on known as `key`.
     pub fn become_own(&mut self, former: &PreparedKey, key: &PreparedKey) -> Option<&mut ServerStatement> {
         let statement = self.statements.remove(former)?;
+        self.bytes -= former.text.len();
         if let Some(replaced) = self.statements.remove(key) {
+            self.bytes -= key.text.len();
             self.close_later(replaced.reply.id);
         }
+        self.bytes += key.text.len();
         Some(self.statements.entry(key.clone()).or_insert(statement))
     }
 
@@ -174,14 +186,17 @@ impl PreparedStatements {
         self.account.open.fetch_add(1, Ordering::Relaxed);
         self.clock += 1;
         let statement = ServerStatement { reply, told: None, types: None, used: self.clock };
-        if let Some(replaced) = self.statements.insert(key, statement) {
-            self.close_later(replaced.reply.id);
+        let bytes = key.text.len();
+        match self.statements.insert(key, statement) {
+            Some(replaced) => self.close_later(replaced.reply.id),
+            None => self.bytes += bytes,
         }
     }
 
     /// Forgets a statement; it is closed on the server with the next command.
     pub fn remove(&mut self, key: &PreparedKey) {
         if let Some(statement) = self.statements.remove(key) {
+            self.bytes -= key.text.len();
             self.close_later(statement.reply.id);
         }
     }
@@ -201,6 +216,7 @@ impl PreparedStatements {
     pub fn clear(&mut self) {
         self.account.open.fetch_sub(self.statements.len(), Ordering::Relaxed);
         self.statements.clear();
+        self.bytes = 0;
         self.closing.clear();
     }
 }
@@ -224,11 +240,11 @@ mod tests {
         let account = Arc::new(PreparedAccount::new(16_382));
         let mut prepared = PreparedStatements::new(Arc::clone(&account));
         for n in 0..STATEMENTS_MAX {
-            prepared.make_room();
+            prepared.make_room(9);
             prepared.insert(key(n), reply(n as u32));
         }
         assert!(prepared.find(&key(0)).is_some());
-        prepared.make_room();
+        prepared.make_room(9);
         prepared.insert(key(9999), reply(9999));
         assert_eq!(prepared.take_closing(), [1]);
         assert!(prepared.find(&key(1)).is_none());
@@ -241,6 +257,28 @@ mod tests {
     }
 
     #[test]
+    fn long_texts_make_room_for_each_other() {
+        let mut prepared = PreparedStatements::new(Arc::new(PreparedAccount::new(16_382)));
+        let mut prepare = |n: u8, bytes: usize| {
+            let text: Arc<[u8]> = vec![n; bytes].into();
+            let key = PreparedKey { text, image: 1, types: Arc::default(), copy: 0 };
+            let definitions = Arc::from([]);
+            let reply =
+                PrepareReply { id: u32::from(n), parameters: 0, columns: 0, warnings: 0, definitions };
+            prepared.make_room(bytes);
+            prepared.insert(key, Arc::new(reply));
+            (prepared.take_closing(), prepared.bytes)
+        };
+        let half = TEXT_BYTES_MAX / 2;
+        assert_eq!(prepare(1, half), (vec![], half));
+        assert_eq!(prepare(2, half), (vec![], 2 * half));
+        assert_eq!(prepare(3, 10), (vec![1], half + 10));
+        // Larger than all of them may be: it has the room to itself.
+        assert_eq!(prepare(4, 3 * half), (vec![2, 3], 3 * half));
+        assert_eq!(prepare(5, 10), (vec![4], 10));
+    }
+
+    #[test]
     fn all_connections_together_keep_to_the_account() {
         let account = Arc::new(PreparedAccount::new(8));
         let definitions = Arc::from([]);
@@ -249,7 +287,7 @@ mod tests {
         let mut connections = [(); 3].map(|()| PreparedStatements::new(Arc::clone(&account)));
         for n in 0..9 {
             let prepared = &mut connections[usize::from(n) % 3];
-            prepared.make_room();
+            prepared.make_room(9);
             prepared.insert(key(n), Arc::clone(&reply));
         }
         assert_eq!(account.open(), 6);

@@ -150,6 +150,8 @@ pub struct Limits {
     pub packet_bytes_max: u64,
     /// Prepared statements of one session; one more gets 1461.
     pub prepared_statements_max: u32,
+    /// Bytes of the texts of these together; one more gets 1461.
+    pub prepared_bytes_max: u64,
     /// A session kept on one server connection for longer is told of in the log. Zero: none is.
     pub pin_report: Duration,
 }
@@ -160,6 +162,7 @@ impl Default for Limits {
             connections_max: 16_000,
             packet_bytes_max: 64 << 20,
             prepared_statements_max: 16_382,
+            prepared_bytes_max: 64 << 20,
             pin_report: Duration::from_secs(60),
         }
     }

@@ -14,8 +14,8 @@ use crate::error::SqlError;
 use crate::sql::Tail;
 use crate::wire::compression::Algorithm;
 use crate::wire::{
-    Capabilities, Deadline, HEADER_BYTES, OkPacket, PacketStream, StatusFlags, StreamError, encode_eof,
-    encode_err, frame,
+    BUFFER_BYTES, Capabilities, Deadline, HEADER_BYTES, OkPacket, PAYLOAD_MAX, PacketStream, StatusFlags,
+    StreamError, encode_eof, encode_err, frame,
 };
 
 /// How long a client that was told to go may go on sending.
@@ -188,18 +188,47 @@ impl Client {
         }
     }
 
-    /// Reads one whole packet in the middle of an exchange, within the read timeout.
+    /// Reads one whole packet in the middle of an exchange, each piece of it within the read timeout.
     pub async fn read_payload(&mut self, max: u64) -> Result<Vec<u8>, ClientError> {
-        match self.deadline.run(self.timeouts.read, self.stream.read_payload(max)).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(ClientError::ReadTimeout),
+        let mut payload = Vec::new();
+        self.take_payload(max, |piece| payload.extend_from_slice(piece)).await?;
+        Ok(payload)
+    }
+
+    /// The same without keeping any of it.
+    pub async fn skip_payload(&mut self, max: u64) -> Result<(), ClientError> {
+        self.take_payload(max, |_| {}).await
+    }
+
+    /// Takes one whole packet out of the input piece by piece, so that only what `take` keeps is held.
+    async fn take_payload(&mut self, max: u64, mut take: impl FnMut(&[u8])) -> Result<(), ClientError> {
+        let mut total = 0;
+        loop {
+            let header = self.next_header().await?;
+            self.stream.sequence = header.sequence.wrapping_add(1);
+            total += header.length as u64;
+            if total > max {
+                return Err(StreamError::TooLarge(total).into());
+            }
+            self.stream.input.consume(HEADER_BYTES);
+            let mut rest = header.length;
+            while rest > 0 {
+                self.need(rest.min(BUFFER_BYTES)).await?;
+                let n = self.stream.input.len().min(rest);
+                take(&self.stream.input.filled()[..n]);
+                self.stream.input.consume(n);
+                rest -= n;
+            }
+            if header.length < PAYLOAD_MAX {
+                return Ok(());
+            }
         }
     }
 
     /// Ready when the client sends no more. What it sends meanwhile (pipelined commands) is kept, up to a
     /// buffer's size; beyond that it has to wait.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
-        while self.stream.input.len() < crate::wire::BUFFER_BYTES {
+        while self.stream.input.len() < BUFFER_BYTES {
             match self.stream.poll_fill(cx, HEADER_BYTES) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Departure::Finished),
                 Poll::Ready(Ok(_)) => {}

@@ -28,10 +28,7 @@ impl Session {
 
     /// Drops the command at the front of the client's input.
     pub async fn skip(&mut self, header: Header) -> Result<(), EngineError> {
-        let after = self.client.stream.sequence;
-        self.skip_command(header).await?;
-        self.client.stream.sequence = after;
-        Ok(())
+        self.skip_command(header).await
     }
 
     /// COM_PING. Answered here unless the session is bound: then its server connection is what matters.

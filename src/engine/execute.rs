@@ -211,7 +211,7 @@ impl Session {
         } else {
             // MySQL, too, reads a packet to its end before it complains.
             self.client.stream.sequence = header.sequence;
-            self.client.read_payload(self.client.packet_bytes_max).await?;
+            self.client.skip_payload(self.client.packet_bytes_max).await?;
         }
         Ok(())
     }
@@ -270,7 +270,7 @@ impl Session {
 
     async fn skip_long_data(&mut self, header: Header) -> Result<(), EngineError> {
         self.client.stream.sequence = header.sequence;
-        self.client.read_payload(self.client.packet_bytes_max).await?;
+        self.client.skip_payload(self.client.packet_bytes_max).await?;
         Ok(())
     }
 

@@ -83,10 +83,13 @@ pub(crate) struct Statements {
     /// What MariaDB's clients call −1: the statement prepared last, if that has worked.
     latest: Option<u32>,
     pub(crate) known: HashMap<u32, Prepared, FixedState>,
+    /// Bytes of their texts.
+    bytes: usize,
 }
 
 impl Statements {
     fn insert(&mut self, statement: Prepared) -> u32 {
+        self.bytes += statement.key.text.len();
         loop {
             self.last_id = self.last_id.wrapping_add(1);
             // 0 is no id, and all ones means "the statement prepared last" to MariaDB's clients.
@@ -176,10 +179,17 @@ impl Session {
         facts: Arc<Facts>,
         context: &mut StatementContext<'_>,
     ) -> Result<(), EngineError> {
-        let max = self.engine.snapshot().config.limits.prepared_statements_max as usize;
-        if self.statements.as_ref().is_some_and(|statements| statements.known.len() >= max) {
+        let limits = self.engine.snapshot().config.limits.clone();
+        let known = self.statements.as_ref().map_or((0, 0), |known| (known.known.len(), known.bytes));
+        let max = limits.prepared_statements_max as usize;
+        if known.0 >= max {
             let message =
                 format!("Can't create more than max_prepared_stmt_count statements (current value: {max})");
+            return Err(EngineError::refused(1461, "42000", message));
+        }
+        let max = limits.prepared_bytes_max;
+        if (known.1 + text.len()) as u64 > max {
+            let message = format!("DZ0004 the texts of prepared statements would take more than {max} bytes");
             return Err(EngineError::refused(1461, "42000", message));
         }
         let permit = self.admit_prepare(&facts, &text, context.started()).await?;
@@ -427,10 +437,9 @@ impl Session {
         {
             statements.latest = None;
         }
-        let Some(statement) = self.statements.as_mut().and_then(|statements| statements.known.remove(&id))
-        else {
-            return;
-        };
+        let Some(statements) = self.statements.as_mut() else { return };
+        let Some(statement) = statements.known.remove(&id) else { return };
+        statements.bytes -= statement.key.text.len();
         if statement.cursor || statement.long_data {
             if let Some(lease) = self.lease.as_mut() {
                 lease.prepared.remove(statement.server_key());

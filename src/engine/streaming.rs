@@ -17,6 +17,7 @@ pub(crate) async fn stream_command(
     let mut header = first;
     let mut total = 0;
     loop {
+        client.stream.sequence = header.sequence.wrapping_add(1);
         total += header.length as u64;
         if total > max {
             return Err(crate::engine::client::ClientError::from(StreamError::TooLarge(total)).into());
@@ -35,7 +36,6 @@ pub(crate) async fn stream_command(
             client.stream.input.consume(n);
             rest -= n;
         }
-        client.stream.sequence = header.sequence.wrapping_add(1);
         if header.length < PAYLOAD_MAX {
             return Ok(());
         }

@@ -184,7 +184,8 @@ async fn dispatch(session: &mut Session, header: Header, context: &mut Context) 
         Some(code::STMT_EXECUTE | code::STMT_BULK_EXECUTE) => Box::pin(session.execute(header)).await?,
         Some(code::STMT_SEND_LONG_DATA) => Box::pin(session.send_long_data(header)).await?,
         Some(code::STMT_PREPARE) => {
-            let text = Box::pin(take_payload(session, header, max)).await?.split_off(1);
+            let mut text = Box::pin(take_payload(session, header, max)).await?;
+            text.remove(0);
             Box::pin(session.prepare(text)).await?;
         }
         _ => return Box::pin(dispatch_rare(session, header, context)).await,

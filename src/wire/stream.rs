@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use crate::error::{ProxyError, SqlError};
-use crate::wire::buffer::Buffer;
+use crate::wire::buffer::{BUFFER_BYTES, Buffer};
 use crate::wire::compression::{Algorithm, Compressed, CompressionError};
 use crate::wire::packet::{HEADER_BYTES, Header, PAYLOAD_MAX, frame};
 use crate::wire::socket::{Socket, Transport};
@@ -238,6 +238,32 @@ impl PacketStream {
         let mut bytes = Vec::with_capacity(payload.len() + HEADER_BYTES);
         self.sequence = frame(&mut bytes, self.sequence, payload);
         self.write_all(&bytes).await
+    }
+
+    /// Writes a command that consists of a byte and a text, behind `before` (whole packets, already framed). A long
+    /// text goes from where it is, without another copy of it.
+    pub async fn write_text_command(&mut self, before: Vec<u8>, command: u8, text: &[u8]) -> io::Result<()> {
+        let (mut bytes, mut first, mut rest) = (before, &[command][..], text);
+        self.sequence = 0;
+        loop {
+            let length = (first.len() + rest.len()).min(PAYLOAD_MAX);
+            let (piece, after) = rest.split_at(length - first.len());
+            bytes.extend_from_slice(&Header { length, sequence: self.sequence }.encode());
+            bytes.extend_from_slice(first);
+            if piece.len() <= BUFFER_BYTES {
+                bytes.extend_from_slice(piece);
+                self.write_all(&bytes).await?;
+            } else {
+                self.write_all(&bytes).await?;
+                self.write_all(piece).await?;
+            }
+            self.sequence = self.sequence.wrapping_add(1);
+            if length < PAYLOAD_MAX {
+                return Ok(());
+            }
+            bytes.clear();
+            (first, rest) = (&[], after);
+        }
     }
 
     /// Reads and drops everything until the peer closes, below compression: what comes need not be frames. Nothing can be

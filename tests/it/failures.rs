@@ -1,8 +1,9 @@
 //! Servers that die, freeze or are not there; clients that leave or do not read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use dazzle::wire::Capabilities;
+use dazzle::wire::{Capabilities, code};
 use tokio::time::{Instant, timeout};
 
 use crate::support::{At, Login, Parameter, Setup, eventually, execution, own_lab};
@@ -193,23 +194,70 @@ both! {
     }
 
     async fn a_large_statement_flows_through_little_memory(server) {
-        const BYTES: usize = 100 << 20;
+        const BYTES: usize = 200 << 20;
+        server.create_schema("it_large").await.unwrap();
+        server.execute(&["CREATE TABLE it_large.t (a INT)"]).await.unwrap();
         let proxy = Setup::new(server).top("limits: {packet_bytes_max: 256MiB}").start().await;
-        let mut conn = proxy.connect().await;
+        let login = proxy.login().schema("it_large").with(Capabilities::LOCAL_FILES);
+        let mut conn = login.connect().await;
         let length = conn.prepare("SELECT LENGTH(?)").await.unwrap();
-        let text = vec![b'x'; BYTES];
-        assert_eq!(conn.execute(length, &[Parameter::text(&text[..10])]).await.error(), None);
+        assert_eq!(conn.execute(length, &[Parameter::text(b"short")]).await.error(), None);
         conn.ok("SELECT 1").await;
         let before = proxy.peak_kib();
+        let stays_small = |what: &str| {
+            let grown = proxy.peak_kib() - before;
+            assert!(grown < 16 << 10, "{grown} KiB for {what}");
+        };
+        let text: Arc<[u8]> = vec![b'x'; BYTES].into();
         let statement = format!("SELECT LENGTH('{}')", String::from_utf8_lossy(&text));
-        assert_eq!(conn.value(&statement).await, BYTES.to_string());
-        let as_text = proxy.peak_kib() - before;
+        conn.send_query(&statement).await;
+        assert_eq!(conn.reply().await.value(), BYTES.to_string());
+        stays_small("a text");
+        // What is refused is read to its end, and not kept either.
+        conn.send(&[&[code::STMT_SEND_LONG_DATA, 99, 0, 0, 0, 0, 0], statement.as_bytes()].concat()).await;
+        conn.send(&[&[code::INIT_DB], statement.as_bytes()].concat()).await;
+        assert_eq!(conn.reply().await.error(), Some(1835));
+        drop(statement);
+        stays_small("what is refused");
         conn.send(&execution(length, 0, &[Parameter::text(&text)], true)).await;
         let reply = conn.reply().await;
         assert_eq!(reply.error(), None, "{reply:?}");
-        let as_parameter = proxy.peak_kib() - before;
-        assert!(as_text < 16 << 10, "{as_text} KiB for a text");
-        assert!(as_parameter < 16 << 10, "{as_parameter} KiB for a parameter");
+        stays_small("a parameter");
+        for piece in text.chunks(BYTES / 8) {
+            conn.long_data(length, 0, piece).await;
+        }
+        let reply = conn.execute(length, &[Parameter::long()]).await;
+        assert_eq!(reply.error(), None, "{reply:?}");
+        stays_small("long data");
+        conn.file = Some(text);
+        conn.ok("LOAD DATA LOCAL INFILE 'x' INTO TABLE t LINES TERMINATED BY 'x' IGNORE 300000000 LINES").await;
+        stays_small("a file");
+    }
+
+    async fn texts_of_prepared_statements_are_held_up_to_a_bound(server) {
+        const BYTES: usize = 20 << 20;
+        let top = "limits: {packet_bytes_max: 64MiB, prepared_bytes_max: 41MiB}";
+        let proxy = Setup::new(server).pool("size_max: 1").top(top).start().await;
+        let mut conn = proxy.connect().await;
+        conn.ok("SELECT 1").await;
+        let before = proxy.peak_kib();
+        let text = format!("SELECT LENGTH('{}')", "x".repeat(BYTES));
+        let longest = format!("SELECT LENGTH('{}')", "x".repeat(64 << 20));
+        let first = conn.prepare(&text).await.unwrap();
+        assert_eq!(conn.execute(first, &[]).await.error(), None);
+        // Once as it comes, and once as it is kept.
+        let grown = proxy.peak_kib() - before;
+        assert!(grown < (2 * BYTES as u64 + (16 << 20)) >> 10, "{grown} KiB");
+        let second = conn.prepare(&format!("{text} + 1")).await.unwrap();
+        assert_eq!(conn.prepare(&text).await, Err(1461));
+        assert_eq!(conn.execute(second, &[]).await.error(), None);
+        assert_eq!(conn.execute(first, &[]).await.error(), None);
+        conn.close_statement(first).await;
+        let third = conn.prepare(&text).await.unwrap();
+        assert_eq!(conn.execute(third, &[]).await.error(), None);
+        // A packet larger than any may be ends the connection, as on a server.
+        conn.send(&[&[code::STMT_PREPARE], longest.as_bytes()].concat()).await;
+        assert_eq!(conn.reply().await.error(), Some(1153));
     }
 
     async fn a_large_result_flows_through_little_memory(server) {

@@ -181,6 +181,7 @@ pub(super) fn limits(section: &Section<'_>) -> Limits {
             &statements,
             default.prepared_statements_max,
         ),
+        prepared_bytes_max: section.setting("prepared_bytes_max", &kind::SIZE, default.prepared_bytes_max),
         pin_report: section.setting("pin_report", &kind::DURATION, default.pin_report),
     };
     section.finish();
