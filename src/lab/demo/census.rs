@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use parking_lot::Mutex;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval};
 
 use crate::lab::demo::error::DemoError;
@@ -23,9 +24,13 @@ const UNAUTHENTICATED: &str = "unauthenticated user";
 #[derive(Debug, Default)]
 pub(super) struct Census {
     server_connections: AtomicU32,
-    server_connections_most: AtomicU32,
     clients_most: AtomicU32,
+    /// At the look that found most.
+    most: Mutex<Vec<Listed>>,
 }
+
+/// One connection in a server's list: its id there, its command, its state, and what it runs.
+type Listed = (u64, String, Option<String>, Option<String>);
 
 impl Census {
     /// Counts until it is dropped; ends only if it cannot count any more.
@@ -38,7 +43,8 @@ impl Census {
 
     async fn count(&self, stage: &Stage) -> Result<DemoError, DemoError> {
         let question = format!(
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE user IN ('{SERVER_USER}', '{UNAUTHENTICATED}')"
+            "SELECT id, command, state, LEFT(info, 60) FROM information_schema.processlist
+             WHERE user IN ('{SERVER_USER}', '{UNAUTHENTICATED}')"
         );
         let mut roots: Vec<Conn> = Vec::new();
         for server in stage.lab().servers() {
@@ -49,14 +55,12 @@ impl Census {
         let mut next_page = Instant::now();
         loop {
             tick.tick().await;
-            let mut count = 0;
+            let mut listed: Vec<Listed> = Vec::new();
             for (root, server) in roots.iter_mut().zip(stage.lab().servers()) {
-                let counted: Option<u32> =
-                    root.query_first(&question).await.map_err(server.sql_error("counting connections"))?;
-                count += counted.unwrap_or_default();
+                let there = root.query(&question).await;
+                listed.extend(there.map_err(server.sql_error("counting connections"))?);
             }
-            self.server_connections.store(count, Ordering::Relaxed);
-            self.server_connections_most.fetch_max(count, Ordering::Relaxed);
+            self.take_in(listed);
             if Instant::now() >= next_page {
                 let page = page::get(stage.proxy().settings.http, "/metrics").await?;
                 // A gauge of whole numbers.
@@ -67,18 +71,35 @@ impl Census {
         }
     }
 
+    fn take_in(&self, listed: Vec<Listed>) {
+        self.server_connections.store(count(&listed), Ordering::Relaxed);
+        let mut most = self.most.lock();
+        if listed.len() > most.len() {
+            *most = listed;
+        }
+    }
+
     /// Server connections at the last look.
     pub(super) fn server_connections(&self) -> u32 {
         self.server_connections.load(Ordering::Relaxed)
     }
 
-    /// Server connections at most, at any look.
-    pub(super) fn server_connections_most(&self) -> u32 {
-        self.server_connections_most.load(Ordering::Relaxed)
+    /// What each server connection did at the look that found most of them.
+    pub(super) fn server_connections_at_most(&self) -> Vec<String> {
+        let line = |(id, command, state, info): &Listed| {
+            let words = [Some(command), state.as_ref(), info.as_ref()];
+            let words: Vec<&str> = words.into_iter().flatten().map(String::as_str).collect();
+            format!("{id} {}", words.join(", "))
+        };
+        self.most.lock().iter().map(line).collect()
     }
 
     /// Clients that the proxy had at once, at most.
     pub(super) fn clients_most(&self) -> u32 {
         self.clients_most.load(Ordering::Relaxed)
     }
+}
+
+fn count(listed: &[Listed]) -> u32 {
+    u32::try_from(listed.len()).unwrap_or(u32::MAX)
 }

@@ -48,7 +48,7 @@ impl Report {
                 "server connections",
                 format!(
                     "{} at most, as {} counted them (limit {})",
-                    measured.server_connections_most,
+                    measured.server_connections.len(),
                     stage.flavor(),
                     options.pool
                 ),
@@ -113,9 +113,11 @@ impl Report {
 
 fn complaints(options: &DemoOptions, measured: &Measured) -> Vec<String> {
     let mut complaints = Vec::new();
-    let most = measured.server_connections_most;
-    if most > options.pool {
-        complaints.push(format!("{most} server connections are more than the limit of {}", options.pool));
+    let (most, limit) = (measured.server_connections.len(), options.pool);
+    if most > limit as usize {
+        let what = measured.server_connections.join("\n      ");
+        complaints
+            .push(format!("{most} server connections are more than the limit of {limit}:\n      {what}"));
     }
     if measured.clients_most < options.clients {
         complaints.push(format!("only {} clients of {} got in", measured.clients_most, options.clients));
@@ -197,7 +199,7 @@ mod tests {
         Measured {
             numbers,
             messages: Vec::new(),
-            server_connections_most: 4,
+            server_connections: vec!["7 Sleep".to_owned(); 4],
             clients_most: 10,
             busy: Duration::from_secs(1),
             cpu: Duration::ZERO,
@@ -213,8 +215,8 @@ mod tests {
             assert_eq!(complaints(&options(), &measured), [expected]);
         };
         check(
-            &|measured| measured.server_connections_most = 5,
-            "5 server connections are more than the limit of 4",
+            &|measured| measured.server_connections.push("9 Query, SELECT 1".to_owned()),
+            "5 server connections are more than the limit of 4:\n      7 Sleep\n      7 Sleep\n      7 Sleep\n      7 Sleep\n      9 Query, SELECT 1",
         );
         check(&|measured| measured.clients_most = 9, "only 9 clients of 10 got in");
         check(&|measured| measured.numbers.transactions = 0, "nothing was done");

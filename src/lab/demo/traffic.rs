@@ -38,7 +38,8 @@ const SEED: u64 = 20_26;
 pub(super) struct Measured {
     pub(super) numbers: Numbers,
     pub(super) messages: Vec<(String, u64)>,
-    pub(super) server_connections_most: u32,
+    /// What each of them did when there were most.
+    pub(super) server_connections: Vec<String>,
     pub(super) clients_most: u32,
     pub(super) busy: Duration,
     /// CPU time of the proxy for one statement, while the clients were busy.
@@ -72,7 +73,7 @@ pub(super) async fn run(
     Ok(Measured {
         numbers: tally.read(),
         messages: tally.messages(),
-        server_connections_most: census.server_connections_most(),
+        server_connections: census.server_connections_at_most(),
         clients_most: census.clients_most(),
         busy,
         cpu,
