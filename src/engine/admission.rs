@@ -79,7 +79,7 @@ impl Session {
             return Ok(Permit::free(&decision));
         }
         let ask = self.ask(&decision, started);
-        Box::pin(self.wait_to_pass(decision, ask, facts.statement.digest.hash, &doors)).await
+        Box::pin(self.wait_to_pass(Err(decision), ask, facts.statement.digest.hash, &doors)).await
     }
 
     /// The servers of some slots, in one order for all sessions, so that no two wait for each other at their doors.
@@ -171,29 +171,38 @@ impl Session {
     ) -> Result<Permit, EngineError> {
         let ask = self.ask(&decision, started);
         let digest = facts.statement.digest.hash;
-        if decision.is_without_limits() {
-            let Some(door) = self.server().door() else { return Ok(Permit::free(&decision)) };
-            match door.try_pass(ask, digest, started) {
-                Some(Ok(held)) => return Ok(Permit::free(&decision).with_server(held)),
-                Some(Err(shut)) => return Err(self.protected(Refusal::at_server(shut))),
-                None => {}
-            }
+        let within = if decision.is_without_limits() {
+            Some(Permit::free(&decision))
+        } else {
+            self.engine.admission.policy().try_pass(&decision, ask, digest, started)
+        };
+        if let Some(permit) = within {
+            let Some(door) = self.server().door() else { return Ok(permit) };
+            return match door.try_pass(ask, digest, started) {
+                Some(Ok(held)) => Ok(permit.with_server(held)),
+                Some(Err(shut)) => Err(self.protected(Refusal::at_server(shut))),
+                None => Box::pin(self.wait_to_pass(Ok(permit), ask, digest, &[door])).await,
+            };
         }
         // Waiting needs room that a session which does not wait should not keep.
         let doors: Vec<Arc<Door>> = self.server().door().into_iter().collect();
-        Box::pin(self.wait_to_pass(decision, ask, digest, &doors)).await
+        Box::pin(self.wait_to_pass(Err(decision), ask, digest, &doors)).await
     }
 
+    /// Waits at `doors`, after all that the rules ask for unless the statement is past that.
     async fn wait_to_pass(
         &mut self,
-        decision: Decision,
+        rules: Result<Permit, Decision>,
         ask: Ask,
         digest: u64,
         doors: &[Arc<Door>],
     ) -> Result<Permit, EngineError> {
-        let policy = self.engine.admission.policy();
+        let policy = Arc::clone(&self.engine.admission.policy());
         let passing = async {
-            let mut permit = policy.pass(decision, ask, digest).await?;
+            let mut permit = match rules {
+                Ok(permit) => permit,
+                Err(decision) => policy.pass(decision, ask, digest).await?,
+            };
             for door in doors {
                 permit.pass_server(door, ask, digest).await?;
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::protection::gate::Ask;
 use crate::protection::permit::Permit;
 use crate::protection::policy::{Decision, Denial, Policy};
 use crate::protection::refusal::{Place, Refusal};
-use crate::protection::rule::{Rule, Verdict};
+use crate::protection::rule::{Rate, Rule, Verdict};
 use crate::protection::{Concurrency, GateSettings, Tier};
 
 /// Switches and quarantines in force at once.
@@ -99,8 +99,8 @@ impl Admission {
 
     /// The policy in force.
     #[must_use]
-    pub fn policy(&self) -> Arc<Policy> {
-        self.policy.load_full()
+    pub fn policy(&self) -> Guard<Arc<Policy>> {
+        self.policy.load()
     }
 
     /// Goes over to the rules of `settings`; what rules of the same name have counted goes on.
@@ -285,6 +285,32 @@ impl Policy {
             }
         }
         Ok(permit)
+    }
+}
+
+impl Policy {
+    /// Passage for a statement that need not wait for anything that `decision` asks for, as most need not. None if
+    /// it has to wait, or may not run: then nothing is taken.
+    pub fn try_pass(&self, decision: &Decision, ask: Ask, digest: u64, now: Instant) -> Option<Permit> {
+        if ask.bound {
+            return None;
+        }
+        let mut permit = Permit::free(decision);
+        for (passed, rule) in self.limits(decision.limits).enumerate() {
+            let in_time = rule.rate.as_ref().is_none_or(|rate| rate.take_at_once(now));
+            let held = match &rule.door {
+                Some(door) if in_time => door.try_pass(ask, digest, now).and_then(Result::ok).map(Some),
+                _ => in_time.then_some(None),
+            };
+            let Some(held) = held else {
+                let taken = passed + usize::from(in_time);
+                let rates = self.limits(decision.limits).take(taken).filter_map(|rule| rule.rate.as_ref());
+                rates.for_each(Rate::give_back);
+                return None;
+            };
+            permit.rules.extend(held);
+        }
+        Some(permit)
     }
 }
 

@@ -81,6 +81,11 @@ impl Rate {
         self.bucket.lock().take(now, self.waiting_max.saturating_sub(waited))
     }
 
+    /// Whether a statement may go at once; otherwise it has taken nothing.
+    pub(crate) fn take_at_once(&self, now: Instant) -> bool {
+        self.bucket.lock().take(now, Duration::ZERO).is_ok()
+    }
+
     pub(crate) fn overdraw(&self, now: Instant) {
         self.bucket.lock().overdraw(now);
     }

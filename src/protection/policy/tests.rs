@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{Decision, Denial, Identity, Marks, application_of, glob};
 use crate::config::protection::{Kinds, Matcher, Protection, Rule};
+use crate::protection::gate::Ask;
 use crate::protection::{Admission, Switch, SwitchError, Tier};
 use crate::sql::{LexMode, Server, analyze, shape};
 
@@ -130,6 +131,25 @@ fn a_dry_run_counts_and_lets_pass() {
     let admission = admission(&[Rule { deny: true, dry_run: true, ..rule("r", Matcher::default()) }]);
     assert!(decide(&admission, "a", None, "DROP TABLE t").is_ok());
     assert_eq!(admission.policy().rules[0].hits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_pass_at_once_takes_nothing() {
+    let rate = Rule { rate: Some(1), burst: Some(2), ..rule("rate", Matcher::default()) };
+    let one = Rule { concurrency: Some(1), ..rule("one", Matcher::default()) };
+    let admission = admission(&[rate, one]);
+    let decision = decide(&admission, "a", None, "SELECT 1").expect("no rule denies it");
+    let now = Instant::now();
+    let ask = Ask { tier: Tier::NORMAL, user: 1, bound: false, since: now };
+    let pass = |ask| admission.policy().try_pass(&decision, ask, 1, now);
+    let first = pass(ask).expect("there is room");
+    for _ in 0..3 {
+        assert!(pass(ask).is_none(), "one is inside");
+    }
+    drop(first);
+    assert!(pass(Ask { bound: true, ..ask }).is_none(), "who may not wait passes elsewhere");
+    drop(pass(ask).expect("the second of the burst is still there"));
+    assert!(pass(ask).is_none(), "the burst is used up");
 }
 
 #[test]
