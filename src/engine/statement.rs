@@ -8,7 +8,7 @@ use tracing::debug;
 
 use crate::backend::ServerLease;
 use crate::engine::admission::end_permit;
-use crate::engine::combine::{Departure, Holding, Passed, REPLY_BYTES_MAX, Way};
+use crate::engine::combine::{Departure, Holding, Passed, REPLY_BYTES_MAX, Way, drop_replies};
 use crate::engine::cut::{Bounds, Cut};
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
@@ -402,7 +402,7 @@ impl Session {
                 lease.answered(status);
                 self.lease = Some(lease);
             }
-            Passed::Useless(lease) => lease.close(),
+            Passed::Leftover(lease, replies) => drop_replies(lease, replies),
         }
     }
 

@@ -11,10 +11,12 @@
 //! statement is sent again alone. One that takes long, or a client that does not read, delays nobody:
 //! whoever waits behind it goes alone after [`PATIENCE`].
 
+mod leftover;
 mod pace;
 mod station;
 mod train;
 
+pub(crate) use leftover::drop_replies;
 pub(crate) use pace::{Pace, REPLY_BYTES_MAX};
 pub use station::Station;
 pub(crate) use train::{Holding, Passed};

@@ -56,8 +56,8 @@ pub(crate) enum Passed<L> {
     On,
     /// It was the last reply: the connection is the holder's.
     Last(L),
-    /// Replies that nobody will read are still to come: good only for being closed.
-    Useless(L),
+    /// The holder's, but so many replies that nobody reads are still to come.
+    Leftover(L, usize),
 }
 
 /// A seat's turn.
@@ -121,12 +121,13 @@ impl<L> Train<L> {
         if seat == state.seats.len() {
             return Passed::Last(connection);
         }
-        let Phase::Departed { at, .. } = state.phase else { return Passed::Useless(connection) };
+        let left = state.seats.len() - seat;
+        let Phase::Departed { at, .. } = state.phase else { return Passed::Leftover(connection, left) };
         // Seat n stands at n − 1: the next one is at `seat`.
         let next = &mut state.seats[seat];
         if next.left {
             state.break_up();
-            return Passed::Useless(connection);
+            return Passed::Leftover(connection, left);
         }
         let waker = next.waker.take();
         state.phase = Phase::Departed { at, turn: seat + 1 };
@@ -302,7 +303,7 @@ mod tests {
         assert_eq!(train.pass(0, 7), Passed::On);
         assert_eq!(turn(&one), Poll::Ready(Some(7)));
         assert_eq!(turn(&three), Poll::Pending);
-        assert_eq!(one.hold().pass(7), Passed::Useless(7));
+        assert_eq!(one.hold().pass(7), Passed::Leftover(7, 2));
         assert_eq!(turn(&three), Poll::Ready(None));
     }
 
@@ -315,7 +316,7 @@ mod tests {
         assert_eq!(turn(&one), Poll::Ready(Some(7)));
         train.break_up();
         assert_eq!(turn(&two), Poll::Ready(None));
-        assert_eq!(one.hold().pass(7), Passed::Useless(7), "the reply of two is still to come");
+        assert_eq!(one.hold().pass(7), Passed::Leftover(7, 1), "the reply of two is still to come");
     }
 
     #[test]
