@@ -20,6 +20,8 @@ pub struct Bounds {
     pub allowance: Allowance,
     /// Somebody wants to know how long the server takes.
     pub timed: bool,
+    /// The statement may carry its limit of time to the server.
+    pub limited: bool,
 }
 
 impl Relay {

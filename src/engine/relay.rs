@@ -75,7 +75,7 @@ pub(crate) async fn relay_until(
 ) -> Result<Outcome, RelayError> {
     let scanner = ReplyScanner::new(how.kind, client.stream.sequence);
     client.owed.of_this_statement = how.returns;
-    let Bounds { allowance, timed } = how.bounds;
+    let Bounds { allowance, timed, .. } = how.bounds;
     let mut relaying = Relaying {
         scanner: if how.renaming.is_some() { scanner.columns_apart() } else { scanner },
         outcome: Outcome::default(),
@@ -444,12 +444,16 @@ impl Relaying<'_> {
         if ok.last_insert_id != 0 {
             outcome.last_insert_id = ok.last_insert_id;
         }
-        let (mut state, mut explained) = (false, false);
+        let (mut state, mut explained, mut limit) = (false, false, false);
         for change in StateChanges::new(ok.state) {
             match change? {
                 StateChange::SystemVariable { name, value } => {
-                    explained = true;
                     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+                    if self.how.bounds.explains(&name) {
+                        limit = true;
+                        continue;
+                    }
+                    explained = true;
                     outcome.changes.set(&name, value)?;
                 }
                 StateChange::Schema(name) => {
@@ -460,6 +464,7 @@ impl Relaying<'_> {
                 StateChange::Other { .. } => {}
             }
         }
+        state &= explained || !limit;
         outcome.changes.state |= state;
         outcome.changes.other_state |= state && !explained;
         Ok(())

@@ -24,7 +24,6 @@ use crate::engine::relay::{Outcome, Relay, RelayError, relay_until};
 use crate::engine::reports::results_min;
 use crate::engine::session::Session;
 use crate::engine::streaming::{stream_command, write_command};
-use crate::engine::time_limit::forget_limit;
 use crate::engine::tracker::is_uncarried;
 use crate::engine::values::found_rows_after;
 use crate::error::ProxyError;
@@ -184,9 +183,14 @@ impl Session {
     ) -> Result<Outcome, EngineError> {
         // A file of the client follows its command in the input, so that command must leave it first.
         let whole = is_whole(&self.client.stream.input, sending.header) && !sending.relay.infile;
-        let mut result = match self.admit(&sending, context.started()).await {
+        let result = match self.admit(&sending, context.started()).await {
             Ok(permit) => {
-                sending.relay.bounds = Bounds { allowance: permit.allowance, timed: permit.is_timed() };
+                sending.relay.bounds = Bounds {
+                    allowance: permit.allowance,
+                    timed: permit.is_timed(),
+                    limited: permit.allowance.time_max.is_some()
+                        && sending.facts.statement.kind == Kind::Select,
+                };
                 sending.relay.prepares_again &= whole;
                 let mut result = self.send_with_retry(&sending, whole, context).await;
                 if matches!(&result, Ok(outcome) if outcome.stale) {
@@ -197,9 +201,6 @@ impl Session {
             }
             Err(error) => Err(error),
         };
-        if let Ok(outcome) = &mut result {
-            forget_limit(&sending, outcome);
-        }
         if let Ok(outcome) = &result
             && (outcome.bytes > REPLY_BYTES_MAX || outcome.warnings > 0 || outcome.error.is_some())
         {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::backend::Flavor;
-use crate::engine::relay::Outcome;
+use crate::engine::cut::Bounds;
 use crate::engine::session::Session;
 use crate::engine::statement::Sending;
 use crate::sql::{Access, Kind, Statement};
@@ -19,8 +19,9 @@ const LATER: Duration = Duration::from_secs(1);
 const VARIABLES: [&[u8]; 2] = [b"max_statement_time", b"max_execution_time"];
 
 impl Session {
-    /// The packet that tells the server the limit too, in the place of the client's.
-    pub(crate) fn limited_text(&self, sending: &Sending<'_>) -> Option<Vec<u8>> {
+    /// The packet that tells the server the limit too, in the place of the client's. What precedes the text there, its
+    /// attributes, stays.
+    pub(crate) fn limited_packet(&self, sending: &Sending<'_>) -> Option<Vec<u8>> {
         let max = sending.relay.bounds.allowance.time_max?;
         let own = |name: &[u8]| self.state.image.variable(&String::from_utf8_lossy(name)).is_some();
         if sending.header.length > crate::engine::statement::WHOLE_MAX
@@ -29,19 +30,20 @@ impl Session {
             return None;
         }
         let text = self.query_text(sending.header);
+        let payload = &self.client.stream.input.filled()[HEADER_BYTES..HEADER_BYTES + sending.header.length];
+        let head = payload.strip_suffix(text)?;
         let text = limited(text, &sending.facts.statement, self.flavor(), max + LATER)?;
-        let payload = self.lease.as_ref()?.query_payload(&text);
-        let mut bytes = Vec::with_capacity(payload.len() + HEADER_BYTES);
-        frame(&mut bytes, 0, &payload);
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + head.len() + text.len());
+        frame(&mut bytes, 0, &[head, &text].concat());
         Some(bytes)
     }
 }
 
-/// MariaDB reports the limit as a change of the session, though it ends with the statement.
-pub(crate) fn forget_limit(sending: &Sending<'_>, outcome: &mut Outcome) {
-    let limited = sending.relay.bounds.allowance.time_max.is_some();
-    if limited && sending.facts.statement.kind == Kind::Select {
-        outcome.changes.variables.retain(|(name, _)| **name != *"max_statement_time");
+impl Bounds {
+    /// Whether a change of the variable `name` is the limit, which MariaDB reports as a change of the session though
+    /// it ends with the statement. Never for a `SET` of the client's own.
+    pub(crate) fn explains(&self, name: &str) -> bool {
+        self.limited && name == "max_statement_time"
     }
 }
 

@@ -2,16 +2,21 @@
 
 use std::fs;
 
-use dazzle::lab::Server;
+use dazzle::lab::{Flavor, Server};
 use tokio::task::JoinSet;
 
-use crate::support::{Conn, Parameter, Proxy, Setup};
+use crate::support::{Conn, Parameter, Proxy, Setup, eventually};
 
 /// Executions after which every worker knows a digest well; more than it takes.
 const WARM_UP: usize = 40;
 
 /// A proxy with one worker, whose two server connections are many clients' too few.
 async fn crowded(server: &Server, schema: &str) -> Proxy {
+    crowded_under(server, schema, "").await
+}
+
+/// The same with these `rules` for statements.
+async fn crowded_under(server: &Server, schema: &str, rules: &str) -> Proxy {
     server.create_schema(schema).await.unwrap();
     server
         .execute(&[
@@ -31,6 +36,7 @@ async fn crowded(server: &Server, schema: &str) -> Proxy {
     let proxy = Setup::new(server)
         .pool("size_max: 2, queue_timeout: 60s, combine_from: 1")
         .top("process: {workers: 1}")
+        .top(&format!("protection: {{rules: [{rules}]}}"))
         .start()
         .await;
     // The first login makes the first connection.
@@ -205,6 +211,53 @@ both! {
             order.push(done.unwrap());
         }
         assert_eq!(order.last(), Some(&14), "{order:?}");
+        // What was to be answered behind it is read and dropped.
+        let idle = async || proxy.metric("dazzle_pool_connections", "state=\"idle\"") == 2.0;
+        eventually("both connections are idle", idle).await;
+        assert_eq!(proxy.metric("dazzle_pool_created_total", ""), 2.0, "no connection was replaced");
+    }
+
+    async fn limits_hold_for_each_of_those_that_share(server) {
+        let limits = "{name: bounded, kinds: [read], rows_max: 1, time_max: 1s}";
+        let proxy = crowded_under(server, "it_bounded", limits).await;
+        let too_long = if server.flavor() == Flavor::MariaDb { 1969 } else { 3024 };
+        let mut conns = sessions(&proxy, "it_bounded", 40).await;
+        let by_id = |id: usize| format!("SELECT n FROM m WHERE id = {id}");
+        let slowly = |id: usize| format!("SELECT id + SLEEP(s) FROM t WHERE id = {id}");
+        warm_up(&mut conns[0], &by_id(1)).await;
+        let mut clients = JoinSet::new();
+        for (n, mut conn) in conns.into_iter().enumerate() {
+            clients.spawn(async move {
+                for step in 0..60 {
+                    let id = 14 + (n * 7 + step) % 80;
+                    assert_eq!(conn.value(&by_id(id)).await, id.to_string());
+                }
+                (n, conn)
+            });
+        }
+        let mut conns = clients.join_all().await;
+        let combined = proxy.metric("dazzle_combined_total", "");
+        assert!(combined > 1000.0, "hardly anything was combined: {combined}");
+        warm_up(&mut conns[0].1, &slowly(1)).await;
+        let mut clients = JoinSet::new();
+        for (n, mut conn) in conns {
+            clients.spawn(async move {
+                for id in 10..18 {
+                    let reply = conn.query(&by_id(id)).await;
+                    // There are two rows of 13.
+                    assert_eq!((reply.rows().len(), reply.error()), (1, (id == 13).then_some(1317)), "{id}");
+                }
+                let reply = conn.query(&slowly(1 + n)).await;
+                assert_eq!(reply.error(), (n + 1 == 14).then_some(too_long), "{n}: {reply:?}");
+                // A SLEEP that was ended is no error to MySQL.
+                if reply.error().is_none() {
+                    assert_eq!(conn.value("SELECT @@warning_count").await, "0", "as if nothing were limited");
+                }
+            });
+        }
+        while let Some(done) = clients.join_next().await {
+            done.unwrap();
+        }
     }
 
     async fn clients_that_leave_cost_the_others_nothing(server) {

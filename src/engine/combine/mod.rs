@@ -33,7 +33,6 @@ use crate::engine::error::EngineError;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
 use crate::engine::statement::Sending;
-use crate::protection::Allowance;
 use crate::sql::{Access, Kind};
 use crate::telemetry::StatementContext;
 use crate::wire::{Capabilities, HEADER_BYTES, StatusFlags};
@@ -67,7 +66,6 @@ impl Session {
     pub(crate) fn may_combine(&self, sending: &Sending<'_>) -> bool {
         let statement = &sending.facts.statement;
         sending.facts.pace.is_quick()
-            && sending.relay.bounds.allowance == Allowance::default()
             && statement.kind == Kind::Select
             && statement.access == Access::Read
             && statement.effects.is_empty()
@@ -114,7 +112,8 @@ impl Session {
         let whole = HEADER_BYTES + sending.header.length;
         train.board(|commands, lease| {
             let Some(id) = sending.prepared else {
-                commands.extend_from_slice(&self.client.stream.input.filled()[..whole]);
+                let own = || &self.client.stream.input.filled()[..whole];
+                commands.extend_from_slice(self.limited_packet(sending).as_deref().unwrap_or_else(own));
                 return true;
             };
             // Only where the statement is prepared already; its id there is known only with the connection.

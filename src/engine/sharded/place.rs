@@ -278,7 +278,7 @@ impl Session {
     /// The packet that goes in the place of the client's, if another one has to.
     pub(crate) fn text_instead(&self, sending: &Sending<'_>) -> Result<Option<Vec<u8>>, EngineError> {
         match self.framed_instead() {
-            None => Ok(self.substituted_text(sending)?.or_else(|| self.limited_text(sending))),
+            None => Ok(self.substituted_text(sending)?.or_else(|| self.limited_packet(sending))),
             Some(_) if asks_about_session(&sending.facts.statement) => {
                 Err(unroutable("a question about the session beside the name of the logical database"))
             }
