@@ -10,12 +10,12 @@ use tokio::time::timeout;
 use crate::backend::answer::{ANSWER_BYTES_MAX, ResultSet, expect_ok, read_prepared, read_rows};
 use crate::backend::error::BackendError;
 use crate::backend::facts::{Flavor, MYSQL_TRACKED, ServerFacts};
-use crate::backend::image::{SessionImage, Transition};
+use crate::backend::image::SessionImage;
 use crate::backend::login::Login;
 use crate::backend::pool::{Pooled, Profile, WorkerId};
 use crate::backend::prepared::{PrepareReply, PreparedKey, PreparedStatements};
 use crate::wire::handshake::Scramble;
-use crate::wire::{Buffer, Capabilities, Deadline, ErrPacket, PacketStream, StatusFlags, code, frame};
+use crate::wire::{Buffer, Capabilities, Deadline, OkPacket, PacketStream, StatusFlags, code, frame};
 
 /// Whether a connection can be given to somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,20 +42,24 @@ pub struct BackendConn {
     pub(crate) status: StatusFlags,
     /// LAST_INSERT_ID() of the server's session, whosever it is.
     pub(crate) insert_id: u64,
-    condition: Condition,
+    /// A statement has run that may have taken a number of a sequence, which LASTVAL() shows from then on.
+    pub(crate) took_numbers: bool,
+    /// The roles that its login made active; `None` of a server that has none.
+    pub(super) login_role: Option<Vec<u8>>,
+    pub(super) condition: Condition,
     pub(crate) image: Arc<SessionImage>,
     /// User variables of earlier sessions, NULL by now: all that is left of them is a collation.
-    remnants: BTreeSet<Box<str>>,
+    pub(super) remnants: BTreeSet<Box<str>>,
     profile: Profile,
     home: WorkerId,
     thread_id: u32,
-    capabilities: Capabilities,
+    pub(super) capabilities: Capabilities,
     /// For exchanges that are not statements: state, reset, prepare.
-    exchange_timeout: Duration,
+    pub(super) exchange_timeout: Duration,
     /// For a server that does not read what it is sent.
     pub(crate) write_timeout: Duration,
-    login: Arc<Login>,
-    scramble: Scramble,
+    pub(super) login: Arc<Login>,
+    pub(super) scramble: Scramble,
 }
 
 /// What a new connection consists of.
@@ -84,6 +88,8 @@ impl BackendConn {
             facts: connected.facts,
             status: connected.status,
             insert_id: 0,
+            took_numbers: false,
+            login_role: None,
             condition: Condition::Ready,
             remnants: BTreeSet::new(),
             profile: connected.profile,
@@ -167,47 +173,13 @@ impl BackendConn {
         Ok(())
     }
 
-    /// Makes the server's session look like `image`, in one round trip at most. On any error but the
-    /// server's refusal of a value the connection is broken.
-    pub async fn adopt(&mut self, image: &Arc<SessionImage>) -> Result<(), BackendError> {
-        match image.transition_from(&self.image) {
-            Transition::Nothing => return Ok(()),
-            Transition::Commands(commands) => self.adopt_by(&commands).await?,
-            Transition::Relogin => {
-                self.relogin().await?;
-                if let Transition::Commands(commands) = image.transition_from(&self.image) {
-                    self.adopt_by(&commands).await?;
-                }
-            }
-        }
-        self.note_remnants(image);
-        self.image = Arc::clone(image);
-        Ok(())
-    }
-
-    /// User variables that `image` lacks have been set to NULL.
-    fn note_remnants(&mut self, image: &SessionImage) {
-        let left = self.image.user_variables().filter(|name| image.variable(&format!("@{name}")).is_none());
-        let left: Vec<Box<str>> = left.map(Into::into).collect();
-        self.remnants.extend(left);
-        if !self.remnants.is_empty() {
-            self.remnants.retain(|name| image.variable(&format!("@{name}")).is_none());
-        }
-    }
-
     /// User variables that were never set in a fresh session, and here are NULLs with a collation.
     pub(crate) const fn remnants(&self) -> &BTreeSet<Box<str>> {
         &self.remnants
     }
 
-    async fn adopt_by(&mut self, commands: &[Vec<u8>]) -> Result<(), BackendError> {
-        let status = self.exchange(commands).await?;
-        self.status = status;
-        Ok(())
-    }
-
     /// Sends commands in one write, reads one OK for each; the connection is broken in between.
-    async fn exchange(&mut self, commands: &[Vec<u8>]) -> Result<StatusFlags, BackendError> {
+    pub(super) async fn exchange(&mut self, commands: &[Vec<u8>]) -> Result<StatusFlags, BackendError> {
         let before = self.condition;
         self.condition = Condition::Broken;
         self.stream.reset_sequence();
@@ -239,7 +211,11 @@ impl BackendConn {
 
     /// After an exchange of our own: the connection is as good as before if the server gave an answer,
     /// be it a refusal.
-    fn after<T>(&mut self, before: Condition, result: Result<T, BackendError>) -> Result<T, BackendError> {
+    pub(super) fn after<T>(
+        &mut self,
+        before: Condition,
+        result: Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
         if matches!(result, Ok(_) | Err(BackendError::Server(_))) {
             self.condition = before;
         }
@@ -263,10 +239,24 @@ impl BackendConn {
         Ok(())
     }
 
-    /// COM_PING: the server tells the status of the session as it is now.
-    pub async fn ping(&mut self) -> Result<(), BackendError> {
-        self.status = self.exchange(&[vec![code::PING]]).await?;
-        Ok(())
+    /// COM_PING: the server tells the status of the session as it is now, and the changes of its state that it has not told
+    /// yet, which it does not tell again.
+    pub async fn ping(&mut self) -> Result<Vec<u8>, BackendError> {
+        let before = self.condition;
+        self.condition = Condition::Broken;
+        self.stream.reset_sequence();
+        let limit = self.exchange_timeout;
+        let stream = &mut self.stream;
+        let reply = async {
+            stream.write_payload(&[code::PING]).await?;
+            let payload = stream.read_payload(ANSWER_BYTES_MAX).await?;
+            let status = expect_ok(&payload)?;
+            Ok((status, OkPacket::parse(&payload)?.state.to_vec()))
+        };
+        let result = timeout(limit, reply).await.map_err(|_| BackendError::Timeout("a ping"))?;
+        let (status, untold) = self.after(before, result)?;
+        self.status = status;
+        Ok(untold)
     }
 
     /// Asks the server something of our own; the answer's rows are texts or NULL. Leaves the session as
@@ -296,49 +286,6 @@ impl BackendConn {
         let (answer, (status, warnings)) = self.after(before, result)?;
         self.status = status;
         Ok((answer, warnings))
-    }
-
-    /// Back to the state that the server resets a session to, whatever it held; the schema stays, and so does what
-    /// COM_SET_OPTION has set, on the server as here.
-    pub async fn reset(&mut self) -> Result<(), BackendError> {
-        let mut set = vec![code::QUERY];
-        set.extend_from_slice(tracking(self.facts.flavor).as_bytes());
-        self.prepared.clear();
-        let schema = self.image.schema().map(<[u8]>::to_vec);
-        let status = self.exchange(&[vec![code::RESET_CONNECTION], set]).await?;
-        let reset = self.facts.reset.with_multi_statements(self.image.multi_statements());
-        self.image = Arc::new(reset.with_schema(schema.as_deref()));
-        self.insert_id = 0;
-        self.remnants.clear();
-        self.condition = Condition::Ready;
-        self.status = status;
-        Ok(())
-    }
-
-    /// Logs in again on this connection: the only way to leave a schema without choosing another.
-    async fn relogin(&mut self) -> Result<(), BackendError> {
-        self.condition = Condition::Broken;
-        self.prepared.clear();
-        self.stream.reset_sequence();
-        let limit = self.exchange_timeout;
-        let login = Arc::clone(&self.login);
-        let exchange = login.change_user(&mut self.stream, self.capabilities, &self.scramble);
-        match timeout(limit, exchange).await.map_err(|_| BackendError::Timeout("COM_CHANGE_USER"))? {
-            Err(BackendError::Server(packet)) if is_about_room(&packet) => {
-                return Err(BackendError::NoRoom(packet));
-            }
-            result => result?,
-        };
-        self.insert_id = 0;
-        self.remnants.clear();
-        self.condition = Condition::Ready;
-        let mut set = vec![code::QUERY];
-        set.extend_from_slice(tracking(self.facts.flavor).as_bytes());
-        self.status = self.exchange(&[set]).await?;
-        // A login in the middle of a connection leaves what COM_SET_OPTION has set.
-        let multi_statements = self.image.multi_statements();
-        self.image = Arc::new(self.facts.fresh.with_multi_statements(multi_statements));
-        Ok(())
     }
 
     /// Prepares `key.text` here. Not cancel-safe: a drop midway leaves the connection broken.
@@ -442,16 +389,9 @@ impl Pooled for BackendConn {
 /// ER_MAX_PREPARED_STMT_COUNT_REACHED.
 const TOO_MANY_PREPARED: u16 = 1461;
 
-/// Whether a login was refused for the number of connections: ER_TOO_MANY_USER_CONNECTIONS, or ER_USER_LIMIT_REACHED, which
-/// is also said of statements in an hour.
-fn is_about_room(packet: &ErrPacket) -> bool {
-    let name = b"max_user_connections";
-    packet.code == 1203 || packet.code == 1226 && packet.message.windows(name.len()).any(|at| at == name)
-}
-
 /// The payload of a COM_QUERY of our own. Where query attributes were agreed on, their number (none) and
 /// the number of sets of them (one) come first.
-fn query(sql: &[u8], capabilities: Capabilities) -> Vec<u8> {
+pub(super) fn query(sql: &[u8], capabilities: Capabilities) -> Vec<u8> {
     let mut payload = Vec::with_capacity(sql.len() + 3);
     payload.push(code::QUERY);
     if capabilities.has(Capabilities::QUERY_ATTRIBUTES) {

@@ -9,7 +9,7 @@ use socket2::TcpKeepalive;
 use tokio::net::{TcpStream, UnixStream};
 use tracing::info;
 
-use crate::backend::conn::{BackendConn, Connected, tracking};
+use crate::backend::conn::{BackendConn, Connected};
 use crate::backend::error::BackendError;
 use crate::backend::facts::{Collation, Flavor, LOGIN_VARIABLES, ServerFacts};
 use crate::backend::image::SessionImage;
@@ -95,11 +95,11 @@ impl Connect for Connector {
             conn.facts = Arc::clone(&facts);
             self.backend.learn(facts);
         }
-        match conn.ask(&tracking(flavor)).await {
+        match conn.begin_session().await {
             // Nothing but another password may be set: what happens then is this one client's affair.
             Err(BackendError::Server(packet))
                 if packet.code == MUST_CHANGE_PASSWORD && profile.contains(Profile::EXPIRED_PASSWORD) => {}
-            tracked => drop(tracked?),
+            begun => begun?,
         }
         Ok(conn)
     }

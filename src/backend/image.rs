@@ -46,7 +46,7 @@ pub enum Transition {
     Nothing,
     /// Send these command payloads, each answered by one OK.
     Commands(Vec<Vec<u8>>),
-    /// No command leaves a schema again: the connection has to log in anew first.
+    /// No command leaves a schema again, or brings back the roles of a login: the connection has to log in anew first.
     Relogin,
 }
 
@@ -148,6 +148,23 @@ impl SessionImage {
         next.keyed()
     }
 
+    /// The active roles, as SET ROLE takes them; `None`: those that the login made active.
+    #[must_use]
+    pub fn role(&self) -> Option<&[u8]> {
+        self.variable(ROLE)
+    }
+
+    /// This image with these roles active. No reset of a session changes them.
+    #[must_use]
+    pub fn with_role(&self, role: Option<&[u8]>) -> Self {
+        let mut next = self.clone();
+        match role {
+            Some(role) => drop(next.variables.insert(ROLE.into(), role.into())),
+            None => drop(next.variables.remove(ROLE)),
+        }
+        next.keyed()
+    }
+
     /// This image with all that decides what a text means, schema and lexer, of `other`. Nothing else: to set
     /// `autocommit` would end a transaction. No command leaves a schema: where `other` has none and the
     /// connection cannot log in again, the schema `stays`.
@@ -176,6 +193,14 @@ impl SessionImage {
         let mut commands = Vec::new();
         if self.multi_statements != from.multi_statements {
             commands.push(vec![code::SET_OPTION, u8::from(!self.multi_statements), 0]);
+        }
+        // First of all: a role may be what gives access to the schema.
+        match (self.role(), from.role()) {
+            (None, Some(_)) => return Transition::Relogin,
+            (Some(to), role) if role != Some(to) => {
+                commands.push(set_role(to));
+            }
+            _ => {}
         }
         match (&self.schema, &from.schema) {
             (None, Some(_)) => return Transition::Relogin,
@@ -216,12 +241,12 @@ impl SessionImage {
         } else if self.described(from) {
             there.variables.remove(RESULTS);
         }
-        for (name, value) in self.variables.iter().filter(|(name, _)| &***name != DESCRIBED) {
+        for (name, value) in self.variables.iter().filter(|(name, _)| !is_own(name)) {
             if there.variables.get(name) != Some(value) {
                 assign(name, Some(value), &mut command);
             }
         }
-        for name in there.variables.keys().filter(|name| &***name != DESCRIBED) {
+        for name in there.variables.keys().filter(|name| !is_own(name)) {
             if !self.variables.contains_key(name) {
                 assign(name, None, &mut command);
             }
@@ -256,6 +281,9 @@ impl SessionImage {
 /// one of their charset. No server has such a variable.
 pub const DESCRIBED: &str = "!results";
 
+/// What stands among the variables for the active roles, once SET ROLE has changed them.
+const ROLE: &str = "!role";
+
 const CLIENT: &str = "character_set_client";
 const CONNECTION: &str = "character_set_connection";
 const RESULTS: &str = "character_set_results";
@@ -263,6 +291,16 @@ const COLLATION: &str = "collation_connection";
 
 /// What `SET NAMES … COLLATE …` sets.
 const NAMED: [&str; 4] = [CLIENT, RESULTS, COLLATION, DESCRIBED];
+
+/// The command that makes these roles active.
+pub(super) fn set_role(role: &[u8]) -> Vec<u8> {
+    [&[code::QUERY], &b"SET ROLE "[..], role].concat()
+}
+
+/// Whether it stands for something that is no variable.
+fn is_own(name: &str) -> bool {
+    name.starts_with('!')
+}
 
 fn is_user(name: &str) -> bool {
     name.starts_with('@')

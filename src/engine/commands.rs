@@ -2,28 +2,37 @@
 
 use tokio::time::Instant;
 
-use crate::backend::{Flavor, SessionImage};
+use crate::backend::{BackendError, Flavor, SessionImage};
 use crate::engine::cut::Bounds;
 use crate::engine::error::EngineError;
-use crate::engine::relay::{Outcome, Relay, relay};
+use crate::engine::relay::{Outcome, Relay, RelayError, relay};
 use crate::engine::session::Session;
 use crate::engine::streaming::write_command;
 use crate::telemetry::{Kill, PinReason};
-use crate::wire::{
-    Capabilities, HEADER_BYTES, Header, OkPacket, ReplyKind, StateChange, StatusFlags, code,
-    encode_state_change, frame,
-};
+use crate::wire::{Capabilities, HEADER_BYTES, Header, OkPacket, ReplyKind, StatusFlags, code, frame};
 
 impl Session {
     fn ok(&self) -> OkPacket<'static> {
-        // MySQL tells the warnings of the last statement with every OK.
-        let warnings = if self.flavor() == Flavor::MySql { self.state.warnings } else { 0 };
+        // MySQL tells the warnings of the last statement with every OK; one that shows them has none.
+        let tells = self.flavor() == Flavor::MySql && !self.state.shown_diagnostics;
+        let warnings = if tells { self.state.warnings } else { 0 };
         OkPacket { status: self.state.status, warnings, ..OkPacket::default() }
     }
 
     /// Answers with a plain OK.
     pub async fn answer_ok(&mut self) -> Result<(), EngineError> {
-        Ok(self.client.send_ok(&self.ok()).await?)
+        let OkPacket { status, warnings, .. } = self.ok();
+        self.send_ok(status, warnings).await
+    }
+
+    /// Answers with an OK of our own. MySQL tells changes that the client has not been told of with any OK.
+    pub(crate) async fn send_ok(&mut self, status: StatusFlags, warnings: u16) -> Result<(), EngineError> {
+        let state = match self.flavor() {
+            Flavor::MySql => self.client.owed.take(),
+            Flavor::MariaDb => Vec::new(),
+        };
+        let ok = OkPacket { status, warnings, state: &state, ..OkPacket::default() };
+        Ok(self.client.send_ok(&ok).await?)
     }
 
     /// Drops the command at the front of the client's input.
@@ -39,11 +48,8 @@ impl Session {
         if !self.witness.last_statement && self.flavor() == Flavor::MySql {
             // The connection would tell the warnings of another statement than the session's last.
             let Some(lease) = self.lease.as_mut() else { return Ok(()) };
-            if let Err(error) = lease.ping().await {
-                self.drop_lease();
-                return Err(error.into());
-            }
-            self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
+            let untold = lease.ping().await;
+            self.take_untold(untold)?;
             self.mark_and_release();
             return self.answer_ok().await;
         }
@@ -60,11 +66,25 @@ impl Session {
             return Ok(());
         }
         let Some(lease) = self.lease.as_mut() else { return Ok(()) };
-        if let Err(error) = lease.ping().await {
-            self.drop_lease();
-            return Err(error.into());
+        let untold = lease.ping().await;
+        self.take_untold(untold)
+    }
+
+    /// Takes in what a server told with an OK that the client does not get.
+    fn take_untold(&mut self, told: Result<Vec<u8>, BackendError>) -> Result<(), EngineError> {
+        let untold = match told {
+            Ok(untold) => untold,
+            Err(error) => {
+                self.drop_lease();
+                return Err(error.into());
+            }
+        };
+        if let Some(lease) = &self.lease {
+            self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
         }
-        self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
+        if self.client.capabilities.has(Capabilities::SESSION_TRACK) {
+            self.client.owed.untold(&untold, self.client.tracks_itself).map_err(RelayError::from)?;
+        }
         Ok(())
     }
 
@@ -98,17 +118,14 @@ impl Session {
         let shown = String::from_utf8_lossy(&schema);
         self.guard.schema(Some(std::sync::Arc::from(&*shown)));
         self.state.become_image(image);
-        if self.flavor() == Flavor::MariaDb {
-            self.state.warnings = 0;
-            self.pins.end(PinReason::Warnings);
-        }
         self.mark_and_release();
         if told {
             return Ok(());
         }
         let mut state = Vec::new();
         if self.client.capabilities.has(Capabilities::SESSION_TRACK) {
-            encode_state_change(StateChange::Schema(&schema), &mut state);
+            self.client.owed.schema(&schema, true).map_err(RelayError::from)?;
+            state = self.client.owed.take();
         }
         Ok(self.client.send_ok(&OkPacket { state: &state, ..self.ok() }).await?)
     }
@@ -175,6 +192,7 @@ impl Session {
     fn start_over(&mut self) {
         self.forget_statements();
         self.diagnostics = None;
+        self.took_numbers_elsewhere = false;
         self.state.reset();
         self.follow_wait_timeout();
         self.client.owed = Default::default();

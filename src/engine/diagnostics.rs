@@ -60,6 +60,7 @@ impl Session {
         let Some(shown) = shown_diagnostics(text, self.state.mode) else { return Err(unknown_form()) };
         let result = if shown.counted { self.count_of(shown) } else { chosen(conditions, shown) };
         let bytes = self.frame_rows(&result);
+        self.state.shown_diagnostics = true;
         self.client.send(&bytes).await?;
         Ok(true)
     }
@@ -128,6 +129,7 @@ impl Session {
     /// The client is told an error from here: what it can ask about it afterwards.
     pub fn note_refusal(&mut self, error: &SqlError) {
         (self.state.warnings, self.state.errors, self.state.row_count) = (1, 1, -1);
+        self.state.shown_diagnostics = false;
         self.state.error_state = error.state.as_bytes().try_into().ok();
         let message = error.message.as_bytes().into();
         self.diagnostics = Some(Box::new(Diagnostics::Raised(u64::from(error.code), message)));
@@ -186,6 +188,10 @@ impl Session {
 
     /// Fetches what SHOW WARNINGS would say, so that the connection can go to somebody else.
     pub async fn save_diagnostics(&mut self) -> Result<(), EngineError> {
+        // What MySQL has not told of the session's state with the ERR, it would tell with the answer to our question.
+        if self.flavor() == Flavor::MySql && self.client.capabilities.has(Capabilities::SESSION_TRACK) {
+            self.make_certain().await?;
+        }
         let Some(lease) = self.lease.as_mut() else { return Ok(()) };
         let conditions = lease.ask_payloads("SHOW WARNINGS").await?;
         // An ERR says nothing about the transaction that the statements before it may have begun; this reply does.

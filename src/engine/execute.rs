@@ -177,6 +177,7 @@ impl Session {
         if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
         }
+        self.follow_role(statement, &outcome).await.map_err(too_late)?;
         if self.client.tracks_itself {
             Box::pin(self.follow_schema(statement)).await.map_err(too_late)?;
         }

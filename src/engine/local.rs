@@ -6,7 +6,7 @@ use crate::engine::error::EngineError;
 use crate::engine::session::Session;
 use crate::sql::{Effects, KillId, KillScope, Kind, ShowKind, Statement, kill_target};
 use crate::telemetry::{Kill, PinReason};
-use crate::wire::{Capabilities, OkPacket};
+use crate::wire::Capabilities;
 
 impl Session {
     /// Answers a statement that must not, or need not, reach a server. False: it is to be sent.
@@ -84,7 +84,7 @@ impl Session {
             self.pins.end(PinReason::Warnings);
             self.mark_and_release();
         }
-        Ok(self.client.send_ok(&OkPacket { status: self.state.status, ..OkPacket::default() }).await?)
+        self.send_ok(self.state.status, 0).await
     }
 
     /// Ends a session of this proxy, or its statement. Only sessions of the same user can be named, as

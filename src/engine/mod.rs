@@ -38,6 +38,8 @@ mod process;
 mod recall;
 mod relay;
 mod reports;
+mod roles;
+mod sequences;
 mod servers;
 mod session;
 mod sharded;

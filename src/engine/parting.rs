@@ -49,15 +49,17 @@ impl Session {
         self.witness = Witness::default();
     }
 
-    /// What COM_RESET_CONNECTION does: [`Session::let_go`], but a role that was set stays, as on both servers, and with
-    /// it the connection.
+    /// What COM_RESET_CONNECTION does: [`Session::let_go`], but roles that were set stay, as on both servers.
     pub(crate) async fn reset_here(&mut self) -> Result<(), EngineError> {
         let known = |condition| matches!(condition, Condition::Ready | Condition::Dirty);
-        let keeps = self.pins.has(PinReason::Role)
-            && self.lease.as_ref().is_some_and(|lease| known(lease.condition()));
-        if !keeps {
+        let hidden = self.pins.may_hide_role() || self.owed.role();
+        if hidden && self.lease.as_ref().is_some_and(|lease| known(lease.condition())) {
+            self.learn_role().await?;
+        }
+        if !self.pins.has(PinReason::Role) {
             return self.let_go().await;
         }
+        // One that cannot be set again stays on this connection.
         let Some(mut lease) = self.lease.take() else { return Ok(()) };
         // Until it has been reset it is nobody's.
         self.drop_lease();
@@ -77,8 +79,8 @@ impl Session {
         let Some(mut lease) = self.lease.take() else { return Ok(()) };
         self.witness = Witness::default();
         let clean = self.pins.lasting().is_empty() && !self.pins.has_passing_state() && self.owed.is_empty();
-        // No reset brings the default roles back.
-        let roles = self.pins.has(PinReason::Role);
+        // No reset brings the roles of a login back.
+        let roles = self.pins.may_hide_role() || self.pins.has(PinReason::Role) || self.owed.role();
         self.pins = Pins::default();
         self.owed = Owed::default();
         self.held = Held::default();
@@ -91,9 +93,12 @@ impl Session {
             return Ok(());
         }
         match lease.condition() {
-            Condition::Ready | Condition::Dirty if roles => lease.close(),
             Condition::Ready | Condition::Dirty => {
-                if let Err(error) = lease.reset().await {
+                if roles {
+                    if lease.renew().await.is_err() {
+                        lease.close();
+                    }
+                } else if let Err(error) = lease.reset().await {
                     lease.close();
                     return Err(error.into());
                 }

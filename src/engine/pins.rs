@@ -21,7 +21,7 @@ const PASSING: [PinReason; 6] = [
 ];
 
 /// Effects that leave something behind, and the reason it is called by.
-const LASTING: [(Effects, PinReason); 11] = [
+const LASTING: [(Effects, PinReason); 10] = [
     (Effects::CREATES_TEMPORARY_TABLE, PinReason::TemporaryTable),
     (Effects::LOCKS_TABLES, PinReason::TableLock),
     (Effects::FLUSH_WITH_READ_LOCK, PinReason::ReadLock),
@@ -30,7 +30,6 @@ const LASTING: [(Effects, PinReason); 11] = [
     (Effects::HANDLER_OPEN, PinReason::Handler),
     (Effects::TEXT_PREPARE, PinReason::SqlPrepare),
     (Effects::SETS_UNTRACKED, PinReason::SessionVariable),
-    (Effects::SET_ROLE, PinReason::Role),
     (Effects::XA, PinReason::Xa),
     (Effects::UNREADABLE, PinReason::Unknown),
 ];
@@ -108,6 +107,12 @@ impl Pins {
             || self.has(PinReason::Savepoint)
             || self.has(PinReason::Cursor)
             || self.has(PinReason::LongData)
+    }
+
+    /// Whether a reason holds for which a statement that nobody has read may have set roles.
+    #[must_use]
+    pub const fn may_hide_role(self) -> bool {
+        self.has(PinReason::StateChange) || self.has(PinReason::SqlPrepare) || self.has(PinReason::Unknown)
     }
 
     /// The reasons that hold now and did not hold in `before`.

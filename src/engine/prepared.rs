@@ -19,7 +19,7 @@ use crate::engine::values::asks_about_session;
 use crate::error::SqlError;
 use crate::sql::{Effects, Statement};
 use crate::telemetry::{CommandKind, PinReason, StatementContext};
-use crate::wire::{Capabilities, OkPacket, StatusFlags, Writer, encode_eof, frame};
+use crate::wire::{Capabilities, StatusFlags, Writer, encode_eof, frame};
 
 /// A statement as the client knows it.
 #[derive(Debug)]
@@ -279,6 +279,7 @@ impl Session {
     /// A PREPARE that worked leaves no diagnostics of the statement before it.
     fn prepared_cleanly(&mut self, warnings: u16) {
         (self.state.warnings, self.state.errors) = (warnings, 0);
+        self.state.shown_diagnostics = false;
         (self.diagnostics, self.state.error_state) = (None, None);
         if warnings > 0 {
             self.pin(PinReason::Warnings);
@@ -484,6 +485,6 @@ impl Session {
             self.update_statement_pins();
             self.mark_and_release();
         }
-        Ok(self.client.send_ok(&OkPacket { status, ..OkPacket::default() }).await?)
+        self.send_ok(status, 0).await
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::engine::definitions::Definitions;
+use crate::engine::sequences::Askers;
 use crate::engine::snapshot::Snapshot;
 use crate::protection::Admission;
 use crate::sharding::RuleSet;
@@ -40,6 +41,8 @@ pub struct Engine {
     pub telemetry: Arc<Telemetry>,
     /// Whether what servers told earlier still holds.
     pub(crate) definitions: Arc<Definitions>,
+    /// Users that have asked for LASTVAL().
+    pub(crate) askers: Askers,
     /// Held by the one session that waits in line for several connections at once.
     pub(crate) several: tokio::sync::Mutex<()>,
     /// The rules that statements meet.
@@ -66,6 +69,7 @@ impl Engine {
             reloading: Mutex::new(()),
             telemetry,
             definitions: Arc::default(),
+            askers: Askers::default(),
             several: tokio::sync::Mutex::new(()),
             admission,
             cache,

@@ -7,6 +7,7 @@ use crate::backend::user_variable::{VALUE_BYTES_MAX, assigned, length, question}
 use crate::engine::error::EngineError;
 use crate::engine::relay::Outcome;
 use crate::engine::relay::RelayError;
+use crate::engine::roles::may_set_roles;
 use crate::engine::session::Session;
 use crate::engine::values::found_rows_after;
 use crate::sql::{Effects, FoundRows, Kind, Statement, user_variables};
@@ -22,6 +23,8 @@ pub(crate) struct Owed {
     user_variables: BTreeSet<Box<str>>,
     /// FOUND_ROWS() is another one, which the reply did not tell.
     found_rows: bool,
+    /// Other roles may be active.
+    role: bool,
 }
 
 impl Owed {
@@ -32,7 +35,17 @@ impl Owed {
 
     /// Whether the connection must be asked before it goes.
     pub(crate) fn is_empty(&self) -> bool {
-        self.insert_id.is_none() && self.user_variables.is_empty() && !self.found_rows
+        self.insert_id.is_none() && self.user_variables.is_empty() && !self.found_rows && !self.role
+    }
+
+    /// Other roles may be active.
+    pub(crate) const fn role(&self) -> bool {
+        self.role
+    }
+
+    /// The active roles are known.
+    pub(crate) const fn forget_role(&mut self) {
+        self.role = false;
     }
 
     /// FOUND_ROWS() is known, or yet another one.
@@ -58,6 +71,9 @@ impl Session {
         let told = outcome.last_insert_id;
         if told != 0 || statement.effects.intersects(SILENT) {
             self.owed.insert_id = Some(told);
+        }
+        if may_set_roles(statement) && self.lease.as_ref().is_some_and(|lease| lease.login_role().is_some()) {
+            self.owed.role = true;
         }
         // What takes so long may be asked about; of every SELECT with an offset it would be too dear for those who never
         // want to know.
@@ -97,6 +113,9 @@ impl Session {
         self.learn_found_rows().await?;
         if self.owed.user_variables.is_empty() {
             return self.learn_insert_id().await;
+        }
+        if self.owed.role {
+            self.learn_role().await?;
         }
         let names = std::mem::take(&mut self.owed.user_variables);
         let Some(lease) = self.lease.as_mut() else { return Ok(()) };
@@ -182,13 +201,20 @@ impl Session {
     /// Asks for LAST_INSERT_ID() if it may have changed. A value that is the one the connection had before
     /// belongs to whoever used it then, unless the statement's reply named it.
     pub(crate) async fn learn_insert_id(&mut self) -> Result<(), EngineError> {
-        if self.owed.insert_id.is_none() {
+        if self.owed.insert_id.is_none() && !self.owed.role {
             return Ok(());
         }
         let Some(lease) = self.lease.as_mut() else { return Ok(()) };
-        let rows = lease.ask("SELECT LAST_INSERT_ID() LIMIT 1").await?;
+        let question = match self.owed.role {
+            true => "SELECT LAST_INSERT_ID(),CURRENT_ROLE() LIMIT 1",
+            false => "SELECT LAST_INSERT_ID() LIMIT 1",
+        };
+        let mut row = lease.ask(question).await?.pop().unwrap_or_default();
         self.witness.queried_between();
-        self.take_insert_id(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten());
+        if self.owed.role {
+            self.take_role(row.pop().flatten().as_deref());
+        }
+        self.take_insert_id(row.pop().flatten());
         Ok(())
     }
 

@@ -40,6 +40,17 @@ impl OwedChanges {
         if bytes > OWED_BYTES_MAX { Err(Malformed("too many session state changes")) } else { Ok(()) }
     }
 
+    /// What a server told with an OK that the client does not get.
+    pub(crate) fn untold(&mut self, state: &[u8], tracks_itself: bool) -> Result<(), Malformed> {
+        for change in StateChanges::new(state) {
+            let change = change?;
+            if tracks_itself || is_reported(change) {
+                self.add(change, false)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The schema was left and entered again, which the client has not been told.
     pub(crate) fn schema(&mut self, schema: &[u8], counts: bool) -> Result<(), Malformed> {
         self.left_behind |= !counts;
@@ -51,7 +62,8 @@ impl OwedChanges {
         self.changes.is_empty()
     }
 
-    fn take(&mut self) -> Vec<u8> {
+    /// Everything that the client is to be told, as it goes on the wire.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
         self.left_behind = false;
         std::mem::take(&mut self.changes).into_iter().flat_map(|(_, encoded)| encoded).collect()
     }

@@ -70,6 +70,8 @@ pub struct Session {
     pub(crate) owed: Owed,
     /// What it holds there by name.
     pub(crate) held: Held,
+    /// It may have taken a number of a sequence on a connection that it is not known to have kept.
+    pub(crate) took_numbers_elsewhere: bool,
     /// What hot reads remember of it.
     pub(crate) hot: HotReads,
     /// The pins as `/pins` shows them.
@@ -112,6 +114,8 @@ pub struct SessionState {
     pub warnings: u16,
     /// Errors of the last statement.
     pub errors: u16,
+    /// The last statement showed them, and had none itself.
+    pub shown_diagnostics: bool,
     /// The SQLSTATE of the error that ended it.
     pub error_state: Option<[u8; 5]>,
 }
@@ -131,6 +135,7 @@ impl SessionState {
             asks_found_rows: false,
             warnings: 0,
             errors: 0,
+            shown_diagnostics: false,
             error_state: None,
         };
         state.image_changed();
@@ -159,13 +164,13 @@ impl SessionState {
             self.image.variable("character_set_client").map_or(mode, |charset| mode.with_charset(charset));
     }
 
-    /// Back to what it was after the login.
+    /// Back to what it was after the login. Roles stay, on both servers.
     pub fn reset(&mut self) {
         let login = self.login.with_multi_statements(self.image.multi_statements());
-        self.become_image(Arc::new(login.with_schema(self.image.schema())));
+        self.become_image(Arc::new(login.with_schema(self.image.schema()).with_role(self.image.role())));
         self.status = self.idle_status();
         (self.last_insert_id, self.row_count, self.found_rows) = (0, -1, Some(0));
-        (self.warnings, self.errors) = (0, 0);
+        (self.warnings, self.errors, self.shown_diagnostics) = (0, 0, false);
     }
 
     /// The flags of a session that runs nothing, from the variables it has.
@@ -232,6 +237,7 @@ impl Session {
             witness: Witness::default(),
             owed: Owed::default(),
             held: Held::default(),
+            took_numbers_elsewhere: false,
             hot: HotReads::default(),
             shown_pins,
             identity: Identity::new(parts.application),
@@ -252,6 +258,7 @@ impl Session {
         self.let_go().await?;
         self.forget_statements();
         self.diagnostics = None;
+        self.took_numbers_elsewhere = false;
         self.client.owed = Default::default();
         self.user = user;
         self.expired = false;

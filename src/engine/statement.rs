@@ -151,6 +151,7 @@ impl Session {
         if sets && outcome.error.is_none() {
             self.read_back(&text, &outcome).await.map_err(too_late)?;
         }
+        self.follow_role(statement, &outcome).await.map_err(too_late)?;
         if self.client.tracks_itself {
             Box::pin(self.follow_schema(statement)).await.map_err(too_late)?;
         }
@@ -290,6 +291,7 @@ impl Session {
         let statement = &sending.facts.statement;
         self.check_found_rows(statement)?;
         self.adopt_insert_id(statement, sending.prepared.is_some()).await?;
+        self.prepare_sequences(statement).await?;
         if statement.effects.intersects(NAMING | Effects::SETS_SYSTEM_VARIABLE) {
             let prepared = sending.prepared.and_then(|id| self.statement(id));
             let text = match prepared {
@@ -415,6 +417,7 @@ impl Session {
         self.has_begun();
         self.count(statement, outcome);
         self.owe(statement, text, outcome);
+        self.note_sequences(statement, text, outcome);
         if outcome.changes.any() {
             self.compare_witnesses(statement, outcome);
             self.take_in(&outcome.changes);
@@ -439,6 +442,12 @@ impl Session {
         // What a routine names may not be all it did; a SET or USE does what its text says.
         let unexplained = match statement.kind {
             _ if assigns(statement) => false,
+            Kind::Set
+                if statement.effects.contains(Effects::SET_ROLE)
+                    && !statement.effects.contains(Effects::MULTIPLE) =>
+            {
+                false
+            }
             Kind::Set | Kind::Use => outcome.changes.other_state,
             _ => outcome.changes.state,
         };

@@ -18,6 +18,8 @@ pub(crate) struct Witness {
     pub(crate) found_rows: bool,
     /// Its LAST_INSERT_ID() is the session's.
     pub(crate) insert_id: bool,
+    /// Every number that the session took from a sequence was taken here, and no other one.
+    pub(crate) sequences: bool,
 }
 
 impl Witness {
@@ -169,6 +171,7 @@ impl Session {
     /// Takes in what FOUND_ROWS(), ROW_COUNT() and the counts of diagnostics are after a statement.
     pub(crate) fn count(&mut self, statement: &Statement, outcome: &Outcome) {
         self.state.errors = u16::from(outcome.error.is_some());
+        self.state.shown_diagnostics = false;
         self.state.warnings = outcome.warnings.max(self.state.errors);
         self.state.error_state = outcome.error_state;
         let counts = statement.kind != Kind::GetDiagnostics || outcome.error.is_some();
@@ -198,6 +201,7 @@ impl Session {
     pub(crate) fn failed_here(&mut self) {
         (self.state.warnings, self.state.errors, self.state.row_count) = (1, 1, -1);
         (self.diagnostics, self.state.error_state) = (None, None);
+        self.state.shown_diagnostics = false;
         self.witness.last_statement = true;
         self.pins.add(PinReason::Warnings);
     }

@@ -132,6 +132,9 @@ impl Walk {
         if cursor.peek().kind == TokenKind::Open {
             self.call(cursor, token, after_dot);
         }
+        if after_dot {
+            self.pseudocolumn(cursor, token);
+        }
         if after_dot || token.kind != TokenKind::Word {
             return;
         }
@@ -140,13 +143,30 @@ impl Walk {
             "SQL_CALC_FOUND_ROWS" => self.facts.effects |= Effects::SQL_CALC_FOUND_ROWS,
             "FOR" if cursor.at("UPDATE") || cursor.at("SHARE") => self.lock(),
             "LOCK" if cursor.clone().take_all(&["IN", "SHARE"]) => self.lock(),
-            "NEXT" | "PREVIOUS" if cursor.clone().take_all(&["VALUE", "FOR"]) => {
-                self.facts.effects |= Effects::USES_SEQUENCE;
-                self.facts.reads = false;
+            "NEXT" if cursor.clone().take_all(&["VALUE", "FOR"]) => self.sequence(Effects::USES_SEQUENCE),
+            "PREVIOUS" if cursor.clone().take_all(&["VALUE", "FOR"]) => {
+                self.sequence(Effects::READS_SEQUENCE);
             }
             "INTO" => self.into(cursor),
             "OFFSET" => self.facts.effects |= Effects::SKIPS_ROWS,
             "LIMIT" if has_offset(cursor) => self.facts.effects |= Effects::SKIPS_ROWS,
+            _ => {}
+        }
+    }
+
+    fn sequence(&mut self, effect: Effects) {
+        self.facts.effects |= effect;
+        self.facts.reads = false;
+    }
+
+    /// `seq.NEXTVAL`, `seq.CURRVAL` of MariaDB's other grammar, unless they are columns.
+    fn pseudocolumn(&mut self, cursor: &Cursor<'_>, token: Token) {
+        if !cursor.mode().grammar.oracle || cursor.peek().kind == TokenKind::Open {
+            return;
+        }
+        match cursor.keyword(token).as_str() {
+            "NEXTVAL" => self.sequence(Effects::USES_SEQUENCE),
+            "CURRVAL" => self.sequence(Effects::READS_SEQUENCE),
             _ => {}
         }
     }

@@ -126,7 +126,7 @@ effects! {
     SETS_RESOURCE_GROUP,
     /// CALL.
     CALLS_PROCEDURE,
-    /// NEXTVAL, NEXT VALUE FOR, SETVAL, LASTVAL, PREVIOUS VALUE FOR.
+    /// NEXTVAL, NEXT VALUE FOR, SETVAL.
     USES_SEQUENCE,
     /// COMMIT RELEASE, ROLLBACK RELEASE: the server closes the connection afterwards.
     DISCONNECTS,
@@ -134,6 +134,8 @@ effects! {
     READS_SOCKET,
     /// LIMIT with an offset: FOUND_ROWS() counts the rows that were skipped, too.
     SKIPS_ROWS,
+    /// LASTVAL, PREVIOUS VALUE FOR: the number that this connection took last from a sequence.
+    READS_SEQUENCE,
 }
 
 impl Effects {

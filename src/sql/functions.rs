@@ -62,7 +62,8 @@ pub(super) fn call(name: &str, arguments: bool) -> Call {
         "LAST_INSERT_ID" if arguments => (Effects::SETS_LAST_INSERT_ID, false),
         "LAST_INSERT_ID" => (Effects::READS_LAST_INSERT_ID, false),
         "CONNECTION_ID" | "PS_CURRENT_THREAD_ID" => (Effects::READS_CONNECTION_ID, false),
-        "NEXTVAL" | "SETVAL" | "LASTVAL" => (Effects::USES_SEQUENCE, true),
+        "NEXTVAL" | "SETVAL" => (Effects::USES_SEQUENCE, true),
+        "LASTVAL" => (Effects::READS_SEQUENCE, true),
         name if NAMES.binary_search(&name).is_ok() => (Effects::NONE, false),
         _ => (Effects::CALLS_UNKNOWN_FUNCTION, false),
     };

@@ -143,6 +143,7 @@ const WRITING: Effects = Effects::GET_LOCK
     .with(Effects::RELEASE_LOCK)
     .with(Effects::RELEASE_ALL_LOCKS)
     .with(Effects::USES_SEQUENCE)
+    .with(Effects::READS_SEQUENCE)
     .with(Effects::ASSIGNS_USER_VARIABLE);
 
 /// Passes one statement; used to find where it ends.

@@ -160,8 +160,10 @@ label! {
         NextTransaction = "next_transaction",
         /// A savepoint without an open transaction (`autocommit` off).
         Savepoint = "savepoint",
-        /// SET ROLE.
+        /// SET ROLE with roles that cannot be set again on another connection.
         Role = "role",
+        /// LASTVAL() of MariaDB: for users that have asked for it, from the first statement that may take a number.
+        Sequence = "sequence",
         /// The account's password has expired: until it is another one the server allows nothing else.
         ExpiredPassword = "expired_password",
         /// HANDLER … OPEN.

@@ -9,6 +9,7 @@ mod many_prepared;
 mod pins;
 mod random_finds;
 mod roles;
+mod sequences;
 mod switching;
 mod tracking;
 mod user_variables;

@@ -140,6 +140,64 @@ both! {
         }
     }
 
+    async fn the_ok_of_a_kill_tells_what_is_still_to_be_told(server) {
+        both_ways(server, "it_finds_kill", |login| login, async |a, b| {
+            a.ok("CREATE PROCEDURE fails() BEGIN SELECT 1; SIGNAL SQLSTATE '45000'; END").await;
+            for _ in 0..2 {
+                a.ok("USE mysql").await;
+                a.query("CALL it_finds_kill.fails()").await;
+                a.query(&format!("KILL QUERY {}", b.greeting.connection_id)).await;
+                a.query("SELECT DATABASE()").await;
+                a.query("CALL it_finds_kill.fails()").await;
+                // COM_PING, COM_SET_OPTION, COM_INIT_DB.
+                a.command(&[0x0E]).await;
+                a.query("CALL it_finds_kill.fails()").await;
+                a.command(&[0x1B, 0, 0]).await;
+                a.query("CALL it_finds_kill.fails()").await;
+                a.command(b"\x02it_finds_kill").await;
+            }
+        }).await;
+    }
+
+    async fn an_empty_procedure_counts_no_rows(server) {
+        duet(server, "it_finds_empty", &[
+            "a CREATE PROCEDURE nothing() BEGIN END",
+            "a CREATE TABLE t (a INT)",
+            "a INSERT INTO t VALUES (1), (2)",
+            "a CALL nothing()",
+            "a SELECT ROW_COUNT()",
+            "a INSERT INTO t VALUES (3), (4)",
+            "a CALL nothing()",
+            "b DO 1",
+            "a SELECT ROW_COUNT()",
+            "a SELECT 1",
+            "A CALL nothing()",
+            "a SELECT ROW_COUNT()",
+            "a SET @a = 1",
+            "a CALL nothing()",
+            "b SELECT 2",
+            "A SELECT ROW_COUNT()",
+        ]).await;
+    }
+
+    async fn warnings_after_a_schema_that_was_not_entered_and_one_that_was(server) {
+        duet(server, "it_finds_entered", &[
+            "a SELECT CAST('1x' AS SIGNED), CAST('2x' AS SIGNED)",
+            "a!026e6f7768657265",
+            "a!0269745f66696e64735f656e7465726564",
+            "a SHOW WARNINGS",
+            "a SELECT @@warning_count, @@error_count",
+            "a!026e6f7768657265",
+            "b SELECT CAST('1x' AS SIGNED), CAST('2x' AS SIGNED)",
+            "b SELECT 1 FROM (SELECT 1) d",
+            "a!0269745f66696e64735f656e7465726564",
+            "a SHOW WARNINGS",
+            "a SHOW COUNT(*) ERRORS",
+            "a!0269745f66696e64735f656e7465726564",
+            "a SHOW WARNINGS",
+        ]).await;
+    }
+
     async fn names_of_schemas_are_told_only_with_what_changed_them(server) {
         duet(server, "it_finds_names", &[
             "a CREATE PROCEDURE drops() BEGIN CREATE TEMPORARY TABLE tp (a INT); DROP TEMPORARY TABLE tp; END",
