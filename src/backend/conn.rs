@@ -15,7 +15,7 @@ use crate::backend::login::Login;
 use crate::backend::pool::{Pooled, Profile, WorkerId};
 use crate::backend::prepared::{PrepareReply, PreparedKey, PreparedStatements};
 use crate::wire::handshake::Scramble;
-use crate::wire::{Buffer, Capabilities, Deadline, OkPacket, PacketStream, StatusFlags, code, frame};
+use crate::wire::{Buffer, Capabilities, Deadline, OkPacket, PacketStream, Socket, StatusFlags, code, frame};
 
 /// Whether a connection can be given to somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,26 +178,28 @@ impl BackendConn {
         &self.remnants
     }
 
-    /// Sends commands in one write, reads one OK for each; the connection is broken in between.
+    /// Whether several commands may be on their way at once. Under compression servers forget what stands behind a
+    /// command in the same packet once they have answered it.
+    pub(crate) const fn pipelines(&self) -> bool {
+        !matches!(self.stream.socket(), Socket::Compressed(_))
+    }
+
+    /// Sends commands in one write, where that is possible, and reads one OK for each; the connection is broken in between.
     pub(super) async fn exchange(&mut self, commands: &[Vec<u8>]) -> Result<StatusFlags, BackendError> {
         let before = self.condition;
         self.condition = Condition::Broken;
-        self.stream.reset_sequence();
-        let mut bytes = Vec::new();
-        for command in commands {
-            match command.split_first() {
-                Some((&code::QUERY, text)) => frame(&mut bytes, 0, &query(text, self.capabilities)),
-                _ => frame(&mut bytes, 0, command),
-            };
-        }
+        let at_once = if self.pipelines() { commands.len().max(1) } else { 1 };
         let limit = self.exchange_timeout;
-        let stream = &mut self.stream;
+        let (stream, capabilities) = (&mut self.stream, self.capabilities);
         let replies = async {
-            stream.write_all(&bytes).await?;
             let mut status = StatusFlags::default();
-            for _ in commands {
-                stream.sequence = 1;
-                status = expect_ok(&stream.read_payload(ANSWER_BYTES_MAX).await?)?;
+            for commands in commands.chunks(at_once) {
+                stream.reset_sequence();
+                stream.write_all(&framed(commands, capabilities)).await?;
+                for _ in commands {
+                    stream.sequence = 1;
+                    status = expect_ok(&stream.read_payload(ANSWER_BYTES_MAX).await?)?;
+                }
             }
             Ok::<_, BackendError>(status)
         };
@@ -388,6 +390,18 @@ impl Pooled for BackendConn {
 
 /// ER_MAX_PREPARED_STMT_COUNT_REACHED.
 const TOO_MANY_PREPARED: u16 = 1461;
+
+/// Commands as they go on the wire.
+fn framed(commands: &[Vec<u8>], capabilities: Capabilities) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for command in commands {
+        match command.split_first() {
+            Some((&code::QUERY, text)) => frame(&mut bytes, 0, &query(text, capabilities)),
+            _ => frame(&mut bytes, 0, command),
+        };
+    }
+    bytes
+}
 
 /// The payload of a COM_QUERY of our own. Where query attributes were agreed on, their number (none) and
 /// the number of sets of them (one) come first.

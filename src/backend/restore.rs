@@ -128,6 +128,17 @@ impl BackendConn {
     pub(super) async fn begin_session(&mut self) -> Result<(), BackendError> {
         let before = self.condition;
         self.condition = Condition::Broken;
+        if !self.pipelines() {
+            self.condition = before;
+            self.ask(&tracking(self.facts.flavor)).await?;
+            let told = match self.ask(CURRENT_ROLE).await {
+                Ok(mut rows) => rows.pop().and_then(|mut row| row.pop()).map(|role| (self.facts.flavor, role)),
+                Err(BackendError::Server(_)) => None,
+                Err(error) => return Err(error),
+            };
+            self.login_role = told.and_then(|(flavor, role)| role_setting(flavor, role.as_deref()));
+            return Ok(());
+        }
         self.stream.reset_sequence();
         let mut bytes = Vec::new();
         for text in [&*tracking(self.facts.flavor), CURRENT_ROLE] {

@@ -50,6 +50,29 @@ async fn converse(conn: &mut Conn, large: &[usize]) {
 }
 
 both! {
+    async fn sessions_that_differ_take_turns_on_one_connection(server) {
+        server.create_schema("it_compressed").await.unwrap();
+        for (name, _) in algorithms(server) {
+            let proxy = Setup::new(server)
+                .cluster(&format!("compression: {name}"))
+                .pool("size_max: 1, queue_timeout: 5s")
+                .start()
+                .await;
+            let mut here = proxy.login().schema("it_compressed").connect().await;
+            let mut there = proxy.login().schema("mysql").connect().await;
+            here.ok("SET time_zone = '+01:00'").await;
+            here.ok("SET @a = 5").await;
+            there.ok("SET time_zone = '+02:00', sql_mode = ''").await;
+            for _ in 0..3 {
+                assert_eq!(here.value("SELECT CONCAT(DATABASE(), @@time_zone, @a)").await, "it_compressed+01:005");
+                assert_eq!(there.value("SELECT CONCAT(DATABASE(), @@time_zone)").await, "mysql+02:00");
+            }
+            here.ok("CREATE TEMPORARY TABLE t (a INT)").await;
+            here.command(&[0x1F]).await;
+            assert_eq!(there.value("SELECT @@time_zone").await, "+02:00");
+        }
+    }
+
     async fn every_length_and_several_results(server) {
         for (name, _) in algorithms(server) {
             let proxy = Setup::new(server)
