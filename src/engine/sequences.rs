@@ -131,7 +131,7 @@ fn refusal() -> EngineError {
     EngineError::refused(
         1235,
         "42000",
-        "DZ0004 LASTVAL() of a session whose statements ran on several server connections; sessions that begin from now \
+        "DZ0005 LASTVAL() of a session whose statements ran on several server connections; sessions that begin from now \
          on keep theirs: connect again, or keep the value of NEXTVAL()",
     )
 }
