@@ -132,7 +132,9 @@ impl BackendConn {
             self.condition = before;
             self.ask(&tracking(self.facts.flavor)).await?;
             let told = match self.ask(CURRENT_ROLE).await {
-                Ok(mut rows) => rows.pop().and_then(|mut row| row.pop()).map(|role| (self.facts.flavor, role)),
+                Ok(mut rows) => {
+                    rows.pop().and_then(|mut row| row.pop()).map(|role| (self.facts.flavor, role))
+                }
                 Err(BackendError::Server(_)) => None,
                 Err(error) => return Err(error),
             };
