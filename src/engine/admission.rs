@@ -331,11 +331,12 @@ fn is_servers_fault(code: u16) -> bool {
 }
 
 fn of_error(error: &EngineError) -> protection::Outcome {
-    use crate::protection::Outcome::{Fault, Served, Unknown};
+    use crate::protection::Outcome::{Fault, KnownDown, Served, Unknown};
     match error {
         EngineError::Backend(BackendError::Server(packet)) if is_servers_fault(packet.code) => Fault,
         EngineError::Backend(BackendError::Server(_)) => Served,
         EngineError::Backend(BackendError::Pool(PoolError::Unavailable(_))) => Fault,
+        EngineError::Backend(BackendError::Pool(PoolError::StillUnavailable(_))) => KnownDown,
         EngineError::Backend(
             BackendError::Stream(_) | BackendError::Timeout(_) | BackendError::Malformed(_),
         ) => Fault,

@@ -446,7 +446,10 @@ impl Session {
         let code = match &error {
             PoolError::Refused(failure) => failure.code,
             PoolError::Draining => Some(1045),
-            PoolError::QueueFull | PoolError::Timeout | PoolError::Unavailable(_) => return error.into(),
+            PoolError::QueueFull
+            | PoolError::Timeout
+            | PoolError::Unavailable(_)
+            | PoolError::StillUnavailable(_) => return error.into(),
         };
         let snapshot = self.engine.snapshot();
         let ending = snapshot.accounts().is_none() || self.engine.stage() != Shutdown::Not;

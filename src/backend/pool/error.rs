@@ -64,6 +64,10 @@ pub enum PoolError {
     /// The backend does not answer, and has not for longer than waiting is worth.
     #[error("the database server cannot be reached: {0}")]
     Unavailable(Arc<ConnectFailure>),
+    /// The same, and no attempt to connect was made for this statement: one is under way for another, or the pause
+    /// between two is not over.
+    #[error("the database server is known to be out of reach: {0}")]
+    StillUnavailable(Arc<ConnectFailure>),
     /// The backend refuses the identity that the pool logs in with.
     #[error("the database server refused the proxy's login: {0}")]
     Refused(Arc<ConnectFailure>),
@@ -76,14 +80,18 @@ impl ProxyError for PoolError {
     fn blame(&self) -> Blame {
         match self {
             Self::QueueFull | Self::Timeout | Self::Refused(_) | Self::Draining => Blame::Proxy,
-            Self::Unavailable(_) => Blame::Backend,
+            Self::Unavailable(_) | Self::StillUnavailable(_) => Blame::Backend,
         }
     }
 
     fn retryable(&self) -> bool {
         // Nothing was sent to a server, so nothing can happen twice.
         match self {
-            Self::QueueFull | Self::Timeout | Self::Unavailable(_) | Self::Draining => true,
+            Self::QueueFull
+            | Self::Timeout
+            | Self::Unavailable(_)
+            | Self::StillUnavailable(_)
+            | Self::Draining => true,
             Self::Refused(_) => false,
         }
     }
@@ -106,7 +114,7 @@ impl ProxyError for PoolError {
             Self::Timeout => {
                 SqlError::new(1203, "42000", "no server connection became free in time, try again later")
             }
-            Self::Unavailable(_) => {
+            Self::Unavailable(_) | Self::StillUnavailable(_) => {
                 SqlError::new(1042, "08S01", "the database server cannot be reached, try again later")
             }
             Self::Refused(failure) => match failure.code {
@@ -148,6 +156,7 @@ mod tests {
         check(PoolError::QueueFull, 1203, "42000", true);
         check(PoolError::Timeout, 1203, "42000", true);
         check(PoolError::Unavailable(secret()), 1042, "08S01", true);
+        check(PoolError::StillUnavailable(secret()), 1042, "08S01", true);
         check(PoolError::Refused(secret()), 1105, "HY000", false);
         check(PoolError::Draining, 1053, "08S01", true);
     }

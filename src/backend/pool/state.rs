@@ -173,6 +173,10 @@ impl<T: Pooled> State<T> {
             && matches!(self.queue.waiter(index).phase, Phase::Waiting(_))
             && let Some(error) = self.hopeless(now)
         {
+            let error = match error {
+                PoolError::Unavailable(failure) => PoolError::StillUnavailable(failure),
+                error => error,
+            };
             self.queue.leave(index, Phase::Failed(error));
         }
         Ok(index)

@@ -48,6 +48,9 @@ pub enum Outcome {
     Served,
     /// The server failed.
     Fault,
+    /// It was known to be down, and the statement was no occasion to try: a fault like others, but no answer to a
+    /// probe.
+    KnownDown,
     /// Nobody knows: the client left, or it never reached the server.
     Unknown,
 }
@@ -254,18 +257,19 @@ impl Breaker {
         let slow = outcome == Outcome::Served
             && self.settings.slow > Duration::ZERO
             && now.saturating_duration_since(began) >= self.settings.slow;
-        let bad = outcome == Outcome::Fault || slow;
+        let fault = matches!(outcome, Outcome::Fault | Outcome::KnownDown);
+        let bad = fault || slow;
         if outcome != Outcome::Unknown {
             let slot = &mut self.slots[self.at as usize % SLOTS];
             slot.ended += 1;
-            slot.faults += u32::from(outcome == Outcome::Fault);
+            slot.faults += u32::from(fault);
             slot.slow += u32::from(slow);
         }
         let opens = bad && self.is_bad();
         match &mut self.state {
             State::HalfOpen { out, good, .. } if passage == Passage::Probe => {
                 *out = out.saturating_sub(1);
-                if bad {
+                if bad && outcome != Outcome::KnownDown {
                     self.open(now);
                     return true;
                 }

@@ -136,6 +136,32 @@ fn a_probe_that_hangs_opens_it_again() {
 }
 
 #[test]
+fn a_probe_that_nobody_tried_to_answer_is_no_bad_one() {
+    let mut now = Instant::now();
+    let mut breaker = Breaker::new(settings(), now);
+    traffic(&mut breaker, &mut now, 100, Outcome::Fault);
+    now += SECOND;
+    let (first, second) = (breaker.ask(now), breaker.ask(now));
+    assert_eq!((first, second), (Passage::Probe, Passage::Probe));
+    assert!(!breaker.record(second, now, now, Outcome::KnownDown), "the first is being connected");
+    assert_eq!(breaker.phase(), Phase::HalfOpen);
+    assert!(!breaker.record(first, now, now, Outcome::Served));
+    for _ in 0..2 {
+        let probe = breaker.ask(now);
+        breaker.record(probe, now, now, Outcome::Served);
+    }
+    assert_eq!(breaker.phase(), Phase::Ramp);
+}
+
+#[test]
+fn a_server_known_to_be_down_opens_it() {
+    let mut now = Instant::now();
+    let mut breaker = Breaker::new(settings(), now);
+    traffic(&mut breaker, &mut now, 100, Outcome::KnownDown);
+    assert_eq!(breaker.phase(), Phase::Open);
+}
+
+#[test]
 fn a_probe_whose_client_left_is_tried_again() {
     let mut now = Instant::now();
     let mut breaker = Breaker::new(settings(), now);

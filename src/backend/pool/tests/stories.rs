@@ -246,7 +246,7 @@ async fn while_the_backend_is_down_one_dials_and_the_rest_fail_fast_after_a_whil
     sleep(Duration::from_secs(6)).await;
     let prober = queue(&pool, want()).await;
     let start = Instant::now();
-    assert!(matches!(pool.lease(&want()).await, Err(PoolError::Unavailable(_))));
+    assert!(matches!(pool.lease(&want()).await, Err(PoolError::StillUnavailable(_))));
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert!(!prober.is_finished());
     assert!(matches!(prober.await.unwrap(), Err(PoolError::Unavailable(_))));
