@@ -13,14 +13,14 @@ use tokio::time::{Instant, sleep};
 use crate::stage::{self, Proxy};
 
 /// Clients that ask again and again, and wait for their answers however long that takes.
-const CLIENTS: usize = 32;
+const CLIENTS: u32 = 32;
 /// Of each of them between two statements.
 const PAUSE: Duration = Duration::from_millis(25);
 /// In between others come who ask once; they tell when the breaker opens, for those who wait do not see it.
 const PROBES: Duration = Duration::from_millis(10);
 const PROBES_MAX: usize = 700;
 /// Before it happens, for as long as it lasts, and after it.
-const PHASES: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(6), Duration::from_secs(12)];
+const PHASES: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(6), Duration::from_secs(18)];
 /// What the proxy is told.
 const BREAKER: &str = "    breaker: {enabled: true, slow: 500ms}\n";
 
@@ -46,9 +46,14 @@ async fn story(server: &Server, hangs: bool) -> io::Result<Value> {
     // Logging in takes a moment, too.
     let end = start + PHASES.iter().sum::<Duration>() + Duration::from_secs(2);
     let mut tasks = JoinSet::new();
-    for _ in 0..CLIENTS {
+    for n in 0..CLIENTS {
         let conn = stage::connect(proxy.address, stage::CROWDS[1].user).await?;
-        tasks.spawn(ask_on(conn, start, end, usize::MAX));
+        // All at the same moment, they would wait for each other and not for the proxy.
+        let first = PAUSE * n / CLIENTS;
+        tasks.spawn(async move {
+            sleep(first).await;
+            ask_on(conn, start, end, usize::MAX).await
+        });
     }
     let mut idle = Vec::new();
     for _ in 0..PROBES_MAX {
@@ -104,16 +109,21 @@ fn told(events: &[Event], fell: Duration, rose: Duration) -> Value {
     let millis = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     let of = |how: End| events.iter().filter(move |(.., end)| *end == how);
     let opened = of(End::Refused).find(|(at, ..)| *at >= fell);
-    let mut refusals: Vec<Duration> = of(End::Refused).map(|(_, took, _)| *took).collect();
-    refusals.sort_unstable();
-    let quantile = |part: f64| {
-        let at = (refusals.len().saturating_sub(1)) as f64 * part;
-        refusals.get(at as usize).copied().unwrap_or_default()
+    let sorted = |times: &mut dyn Iterator<Item = &Event>| {
+        let mut times: Vec<Duration> = times.map(|(_, took, _)| *took).collect();
+        times.sort_unstable();
+        times
     };
+    let quantile = |times: &[Duration], part: f64| {
+        let at = (times.len().saturating_sub(1)) as f64 * part;
+        times.get(at as usize).copied().unwrap_or_default()
+    };
+    let refusals = sorted(&mut of(End::Refused));
+    let usual = sorted(&mut of(End::Served).filter(|(at, ..)| *at < fell));
     let before = of(End::Served).filter(|(at, ..)| *at < fell).count() as f64 / fell.as_secs_f64();
     let served = of(End::Served).find(|(at, ..)| *at >= rose);
     // In every half second after its return, the part of what was served before it fell.
-    let ramp: Vec<f64> = (0..16)
+    let ramp: Vec<f64> = (0..32)
         .map(|half| rose + Duration::from_millis(500) * half)
         .map(|from| (from, from + Duration::from_millis(500)))
         .map(|(from, to)| of(End::Served).filter(|(at, ..)| (from..to).contains(at)).count() as f64 * 2.0)
@@ -122,8 +132,10 @@ fn told(events: &[Event], fell: Duration, rose: Duration) -> Value {
     json!({
         "opens_after": opened.map(|(at, ..)| millis(*at - fell)),
         "refused": refusals.len(),
-        "refusal_p50": millis(quantile(0.5)),
-        "refusal_p99": millis(quantile(0.99)),
+        "refusal_p50": millis(quantile(&refusals, 0.5)),
+        "refusal_p99": millis(quantile(&refusals, 0.99)),
+        "usual_p50": millis(quantile(&usual, 0.5)),
+        "usual_p99": millis(quantile(&usual, 0.99)),
         "serves_after": served.map(|(at, ..)| millis(*at - rose)),
         "ramp": ramp,
         "failed": of(End::Failed).count(),
