@@ -22,13 +22,12 @@ pub fn register_binlogs(engine: &Arc<Engine>) {
 fn numbers(trust: &Trust) -> BinlogNumbers {
     let counts = &trust.counts;
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let both = |pair: &[AtomicU64; 2]| [read(&pair[0]), read(&pair[1])];
     BinlogNumbers {
         cluster: trust.cluster().to_owned(),
         certain: trust.phase() == Phase::Following && trust.holds(Instant::now()),
         events: read(&counts.events),
-        changes: both(&counts.changes),
-        beginnings: both(&counts.beginnings),
+        changes: counts.changes.each_ref().map(read),
+        beginnings: counts.beginnings.each_ref().map(read),
         losses: read(&counts.losses),
     }
 }
@@ -50,7 +49,7 @@ pub(super) fn to_json(cache: &Cache) -> Vec<Value> {
             "reason": reason,
             "results_are_given": trust.holds(Instant::now()),
             "events": events,
-            "changes": {"tables": changes[0], "everything": changes[1]},
+            "changes": {"rows": changes[0], "tables": changes[1], "everything": changes[2]},
             "beginnings": {"anew": beginnings[0], "resumed": beginnings[1]},
             "losses": losses,
         })

@@ -49,7 +49,20 @@ pub struct Catalog {
     unfit: HashSet<Box<str>>,
     /// The keys of the tables that rules name.
     keys: HashMap<Box<str>, Option<KeyColumn>>,
+    /// Where these stand in their tables, by table and schema.
+    places: HashMap<Box<str>, Option<KeyPlace>>,
     at: Instant,
+    /// Since then the places are known to be these.
+    placed_at: Instant,
+}
+
+/// Where the key of a table stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPlace {
+    /// Its number among the columns, from 0.
+    pub column: usize,
+    /// How many columns there are.
+    pub columns: usize,
 }
 
 impl Catalog {
@@ -68,6 +81,9 @@ impl Catalog {
         let (keyed, keys): (Vec<_>, Vec<_>) =
             keys.map(|(table, column)| (table.to_owned(), format!("{table}.{column}"))).unzip();
         let (keyed, keys) = (list(keyed.into_iter()), list(keys.into_iter()));
+        let is_key = format!(
+            "IF(LOWER(TABLE_NAME) IN ({keyed}),LOWER(CONCAT(TABLE_NAME,'.',COLUMN_NAME)) IN ({keys}),COLUMN_KEY='PRI')"
+        );
         let own = "('information_schema','performance_schema','mysql','sys','ndbinfo')";
         let rules = "('CASCADE','SET NULL','SET DEFAULT')";
         let grantee = "CONCAT('''',SUBSTRING_INDEX(CURRENT_USER(),'@',1),'''@''',\
@@ -81,8 +97,10 @@ impl Catalog {
                WHERE UPDATE_RULE IN {rules} OR DELETE_RULE IN {rules}) \
              UNION ALL (SELECT 'column',TABLE_NAME FROM information_schema.COLUMNS \
                WHERE LOWER(TABLE_NAME) IN ({named}) AND (EXTRA LIKE '%VIRTUAL%' OR DATA_TYPE='time')) \
-             UNION ALL (SELECT 'key',CONCAT(LOWER(TABLE_NAME),' ',IFNULL(GROUP_CONCAT(IF(\
-               IF(LOWER(TABLE_NAME) IN ({keyed}),LOWER(CONCAT(TABLE_NAME,'.',COLUMN_NAME)) IN ({keys}),COLUMN_KEY='PRI'),\
+             UNION ALL (SELECT 'place',CONCAT(COUNT(*),'/',MAX(IF({is_key},ORDINAL_POSITION,0)),'/',\
+               LOWER(TABLE_NAME),'/',TABLE_SCHEMA) FROM information_schema.COLUMNS \
+               WHERE LOWER(TABLE_NAME) IN ({named}) AND TABLE_SCHEMA NOT IN {own} GROUP BY TABLE_SCHEMA,TABLE_NAME) \
+             UNION ALL (SELECT 'key',CONCAT(LOWER(TABLE_NAME),' ',IFNULL(GROUP_CONCAT(IF({is_key},\
                CONCAT_WS('|',COLUMN_NAME,DATA_TYPE,COLUMN_TYPE LIKE '%unsigned%',EXTRA),NULL)),'')) \
                FROM information_schema.COLUMNS \
                WHERE LOWER(TABLE_NAME) IN ({named}) AND TABLE_SCHEMA NOT IN {own} GROUP BY TABLE_SCHEMA,TABLE_NAME) \
@@ -97,7 +115,9 @@ impl Catalog {
     #[must_use]
     pub fn read(rows: &[Vec<Option<Vec<u8>>>], now: Instant) -> Option<Self> {
         let (entangled, parents, unfit) = (HashSet::new(), HashSet::new(), HashSet::new());
-        let mut catalog = Self { complete: false, entangled, parents, unfit, keys: HashMap::new(), at: now };
+        let (keys, places, placed_at) = (HashMap::new(), HashMap::new(), now);
+        let mut catalog =
+            Self { complete: false, entangled, parents, unfit, keys, places, at: now, placed_at };
         let (mut whole, mut sees) = (false, 0);
         for row in rows {
             let [Some(what), name] = row.as_slice() else { return None };
@@ -114,6 +134,7 @@ impl Catalog {
                 b"trigger" => drop(catalog.entangled.insert(name.into())),
                 b"column" => drop(catalog.unfit.insert(name.into())),
                 b"key" => catalog.learn_key(&name),
+                b"place" => catalog.learn_place(&name),
                 b"sees" => sees += 1,
                 // `WHERE id IS NULL` may mean the last generated id.
                 b"null" => return None,
@@ -136,6 +157,26 @@ impl Catalog {
         if *of_all != key {
             *of_all = None;
         }
+    }
+
+    /// Where a key stands, from 1, or 0 without any: `columns/place/table/schema`.
+    fn learn_place(&mut self, told: &str) {
+        let Some((columns, rest)) = told.split_once('/') else { return };
+        let Some((place, table)) = rest.split_once('/') else { return };
+        let column = place.parse().ok().and_then(|place: usize| place.checked_sub(1));
+        let place = column.zip(columns.parse().ok()).map(|(column, columns)| KeyPlace { column, columns });
+        let known = self.places.entry(table.into()).or_insert(place);
+        // Two names that only differ in case.
+        if *known != place {
+            *known = None;
+        }
+    }
+
+    /// Where the key of a table stands, and since when that is known. Names are in lower case.
+    #[must_use]
+    pub fn key_place(&self, schema: &str, table: &str) -> Option<(KeyPlace, Instant)> {
+        let place = *self.places.get(format!("{table}/{schema}").as_str())?;
+        place.filter(|_| self.complete).map(|place| (place, self.placed_at))
     }
 
     /// The keys of tables, in every schema the same; nothing if the account may not see everything.
@@ -208,11 +249,16 @@ impl Catalogs {
         Some(Asking { key: key.clone(), changes: self.changes.load(Ordering::SeqCst) })
     }
 
-    /// The answer. One that a change of definitions has overtaken is dropped.
-    pub fn learn(&self, asking: &Asking, catalog: Catalog) {
+    /// The answer, which has come just `now`. One that a change of definitions has overtaken is dropped.
+    pub fn learn(&self, asking: &Asking, catalog: Catalog, now: Instant) {
         let mut key = asking.key.clone();
         if catalog.complete {
             key.account = None;
+        }
+        let mut catalog = Catalog { placed_at: now, ..catalog };
+        // Nothing has changed since the answer before.
+        if let Some(before) = self.known.load().get(&key).filter(|before| before.places == catalog.places) {
+            catalog.placed_at = before.placed_at;
         }
         let catalog = Arc::new(catalog);
         self.known.rcu(|known| {
@@ -297,6 +343,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_has_a_place_in_each_table_of_its_name() {
+        let places = [("place", "3/1/menu/Shop"), ("place", "2/0/menu/bar"), ("place", "2/2/menu/Zoo")];
+        let all: Vec<_> = places.into_iter().chain([("place", "2/1/menu/zoo")]).chain(ALL).collect();
+        let (catalogs, now) = (Catalogs::default(), Instant::now());
+        let key = CatalogKey { server: "s".into(), account: None };
+        let learn = |rows_of: &[(&str, &str)], at| {
+            let asking = catalogs.should_ask(&key, None, at).expect("nobody asks");
+            catalogs.learn(&asking, Catalog::read(&rows(rows_of), at).expect("whole"), at);
+            catalogs.find(&key, at).expect("just learnt")
+        };
+        let known = learn(&all, now);
+        let place = KeyPlace { column: 0, columns: 3 };
+        assert_eq!(known.key_place("shop", "menu"), Some((place, now)));
+        for schema in ["bar", "zoo", "elsewhere"] {
+            assert_eq!(known.key_place(schema, "menu"), None, "{schema}");
+        }
+        let later = now + FRESH;
+        assert_eq!(learn(&all, later).key_place("shop", "menu"), Some((place, now)), "as before");
+        let later = later + FRESH;
+        let moved = KeyPlace { column: 1, columns: 3 };
+        let moved_one: Vec<_> = [("place", "3/2/menu/shop")].into_iter().chain(ALL).collect();
+        assert_eq!(learn(&moved_one, later).key_place("shop", "menu"), Some((moved, later)));
+    }
+
+    #[tokio::test]
     async fn who_does_not_see_everything_vouches_for_no_write() {
         let now = Instant::now();
         let catalog = Catalog::read(&rows(&ALL[1..5]), now);
@@ -314,16 +385,16 @@ mod tests {
         let asking = catalogs.should_ask(&key("a"), None, now).expect("nobody has asked");
         assert!(catalogs.should_ask(&key("a"), None, now).is_none(), "somebody asks");
         let read = |rows_of: &[(&str, &str)], at| Catalog::read(&rows(rows_of), at).expect("whole");
-        catalogs.learn(&asking, read(&[("end", "")], now));
+        catalogs.learn(&asking, read(&[("end", "")], now), now);
         assert!(catalogs.find(&key("a"), now).is_some() && catalogs.find(&key("b"), now).is_none());
-        catalogs.learn(&asking, read(&ALL, now));
+        catalogs.learn(&asking, read(&ALL, now), now);
         let found = catalogs.find(&key("b"), now).expect("who sees everything tells all");
         assert!(catalogs.should_ask(&key("b"), Some(&found), now).is_none());
         assert!(catalogs.should_ask(&key("b"), Some(&found), now + FRESH).is_some());
         assert!(catalogs.find(&key("b"), now + BELIEVED).is_none());
         let asking = catalogs.should_ask(&key("c"), None, now).expect("nobody has asked");
         catalogs.forget();
-        catalogs.learn(&asking, read(&ALL, now));
+        catalogs.learn(&asking, read(&ALL, now), now);
         assert!(catalogs.find(&key("c"), now).is_none(), "definitions have changed since the question");
     }
 }

@@ -22,7 +22,7 @@ mod tables;
 mod traits;
 mod trust;
 
-pub use catalog::{Asking, Catalog, CatalogKey, Catalogs};
+pub use catalog::{Asking, Catalog, CatalogKey, Catalogs, KeyPlace};
 pub use flight::{FlightState, Follower};
 pub use hot_keys::{HotKey, HotKeys, Noted};
 pub use keys::{KeyColumn, Keys, Text};

@@ -320,11 +320,11 @@ impl Cache {
         Catalog::question(tables, keys)
     }
 
-    /// What a server says that its tables are.
-    pub fn learn(&self, asking: &Asking, catalog: Catalog) {
+    /// What a server says that its tables are; its answer has come just `now`.
+    pub fn learn(&self, asking: &Asking, catalog: Catalog, now: Instant) {
         // Before anybody can go by the rest: a write that names its rows by another key must find none.
         self.keys.learn(catalog.keys());
-        self.catalogs.learn(asking, catalog);
+        self.catalogs.learn(asking, catalog, now);
     }
 
     /// Which reads come most often, with the rules that they fall under.

@@ -37,8 +37,8 @@ pub enum Phase {
 pub struct LogCounts {
     /// Events.
     pub events: AtomicU64,
-    /// Changes that ended results of tables; and of everything.
-    pub changes: [AtomicU64; 2],
+    /// Changes that ended results of rows; of tables; and of everything.
+    pub changes: [AtomicU64; 3],
     /// Times that following began anew, so that everything was ended; and that it went on where it had been.
     pub beginnings: [AtomicU64; 2],
     /// Times that it was lost.

@@ -441,7 +441,7 @@ impl Session {
             }
             let Ok(rows) = answer else { return };
             if let Some(catalog) = Catalog::read(&rows, now) {
-                cache.learn(&asking, catalog);
+                cache.learn(&asking, catalog, Instant::now());
             }
         }));
     }

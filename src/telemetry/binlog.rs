@@ -13,8 +13,8 @@ pub struct BinlogNumbers {
     pub certain: bool,
     /// Events that were read.
     pub events: u64,
-    /// Changes that ended results: of their tables, of all.
-    pub changes: [u64; 2],
+    /// Changes that ended results: of their rows, of their tables, of all.
+    pub changes: [u64; 3],
     /// Times that it began anew, and went on.
     pub beginnings: [u64; 2],
     /// Times that it was lost.
@@ -39,25 +39,29 @@ pub fn write_binlogs(sink: &mut Sink<'_>, logs: &[BinlogNumbers]) -> fmt::Result
     };
     sink.counters("dazzle_binlog_events", "Events of binary logs that were read", &one(|log| log.events))?;
     sink.counters("dazzle_binlog_losses", "Times that a binary log was lost", &one(|log| log.losses))?;
-    let pairs = |label: &'static str, names: [&'static str; 2], of: fn(&BinlogNumbers) -> [u64; 2]| {
-        let of_log = move |log: &'_ BinlogNumbers| {
-            let cluster = log.cluster.clone();
-            names.into_iter().zip(of(log)).map(move |(name, n)| (cluster.clone(), label, name, n))
-        };
-        logs.iter().flat_map(of_log).collect::<Vec<_>>()
-    };
-    let changes = pairs("reach", ["tables", "everything"], |log| log.changes);
+    let changes = pairs(logs, "reach", ["rows", "tables", "everything"], |log| log.changes);
     write_pairs(sink, "dazzle_binlog_changes", "Changes in binary logs that ended kept results", &changes)?;
-    let beginnings = pairs("how", ["anew", "resumed"], |log| log.beginnings);
+    let beginnings = pairs(logs, "how", ["anew", "resumed"], |log| log.beginnings);
     write_pairs(sink, "dazzle_binlog_beginnings", "Times that following a binary log began", &beginnings)
 }
 
-fn write_pairs(
-    sink: &mut Sink<'_>,
-    name: &str,
-    help: &str,
-    pairs: &[(String, &'static str, &'static str, u64)],
-) -> fmt::Result {
+/// A cluster, a label, its value, and a number.
+type Pair = (String, &'static str, &'static str, u64);
+
+fn pairs<const N: usize>(
+    logs: &[BinlogNumbers],
+    label: &'static str,
+    names: [&'static str; N],
+    of: fn(&BinlogNumbers) -> [u64; N],
+) -> Vec<Pair> {
+    let of_log = |log: &BinlogNumbers| {
+        let pair = |(name, n)| (log.cluster.clone(), label, name, n);
+        names.into_iter().zip(of(log)).map(pair).collect::<Vec<Pair>>()
+    };
+    logs.iter().flat_map(of_log).collect()
+}
+
+fn write_pairs(sink: &mut Sink<'_>, name: &str, help: &str, pairs: &[Pair]) -> fmt::Result {
     let labels: Vec<[(&str, &str); 2]> = pairs
         .iter()
         .map(|(cluster, label, value, _)| [("cluster", cluster.as_str()), (*label, *value)])

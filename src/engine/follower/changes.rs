@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::cache::{Cache, CatalogKey, Reach, Slot, Trust, Writing};
 use crate::engine::follower::FollowError;
+use crate::engine::follower::rows::{Mapped, changes_nothing};
 use crate::engine::follower::source::{Sample, Visible};
 use crate::engine::follower::stream::Received;
 use crate::wire::Malformed;
@@ -23,6 +24,9 @@ const PENDING_MAX: usize = 10_000;
 
 /// Tables of one transaction that are told apart; more count as everything.
 const TABLES_MAX: usize = 4_096;
+
+/// Places in which the rows of one transaction are told apart; what comes then is of whole tables.
+const ROWS_MAX: usize = 256;
 
 /// Samples whose places have not been reached yet.
 const SAMPLES_MAX: usize = 64;
@@ -62,8 +66,12 @@ pub(super) struct Progress {
     /// Where the first transaction of the present file begins.
     first: Option<LogPosition>,
     mark: Option<Mark>,
-    /// Names of the transaction's tables by their numbers.
-    tables: HashMap<u64, Box<str>>,
+    /// The transaction's tables by their numbers.
+    tables: HashMap<u64, Arc<Mapped>>,
+    /// Of the event that is read only the beginning is there.
+    cut: bool,
+    /// Everything that the server had written at this moment has been read.
+    read_up_to: Option<Instant>,
     pending: Vec<Pending>,
     samples: VecDeque<Sample>,
     /// The last sample whose place was reached, until somebody takes it.
@@ -81,6 +89,8 @@ impl Progress {
             first: None,
             mark: None,
             tables: HashMap::new(),
+            cut: false,
+            read_up_to: None,
             pending: Vec::new(),
             samples: VecDeque::new(),
             proven: None,
@@ -97,6 +107,7 @@ impl Progress {
         self.tables.clear();
         self.samples.clear();
         self.proven = None;
+        self.read_up_to = None;
         self.give_up(from);
         Ok(())
     }
@@ -121,6 +132,7 @@ impl Progress {
     /// The next event.
     pub(super) fn take(&mut self, received: Received, body: &[u8]) -> Result<(), FollowError> {
         let Received { header, cut } = received;
+        self.cut = cut;
         self.trust.counts.events.fetch_add(1, Relaxed);
         let whole = self.checksums && !cut && header.kind != kind::FORMAT_DESCRIPTION;
         let body = if whole { &body[..body.len().saturating_sub(CHECKSUM_BYTES)] } else { body };
@@ -172,14 +184,15 @@ impl Progress {
                     self.begins(Mark::Place(position));
                 }
             }
-            LogEvent::TableMap { table, name } => {
+            LogEvent::TableMap { table, schema, name, columns } => {
                 if self.tables.len() >= TABLES_MAX {
                     self.tables.clear();
                 }
-                self.tables.insert(table, String::from_utf8_lossy(name).to_lowercase().into());
+                let columns = if self.cut { &[] } else { columns };
+                self.tables.insert(table, Arc::new(Mapped::new(schema, name, columns)));
             }
-            LogEvent::Rows(RowsOf { table }) => match self.tables.get(&table).cloned() {
-                Some(name) => self.change(&name)?,
+            LogEvent::Rows(rows) => match self.tables.get(&rows.table).cloned() {
+                Some(table) => self.change(&table, rows)?,
                 None => self.change_everything(false)?,
             },
             LogEvent::Query(text) if changes_nothing(text) => {}
@@ -202,14 +215,14 @@ impl Progress {
         self.tables.clear();
     }
 
-    /// Rows of a table of this name.
-    fn change(&mut self, name: &str) -> Result<(), FollowError> {
-        let catalog = self.cache.catalogs.find(&self.server, Instant::now());
-        if !catalog.is_some_and(|catalog| catalog.tells_all(name)) {
-            return self.change_everything(false);
-        }
-        let slot = Slot::of(name);
+    /// Rows of a table.
+    fn change(&mut self, table: &Mapped, rows: RowsOf<'_>) -> Result<(), FollowError> {
         let cache = Arc::clone(&self.cache);
+        let catalog = cache.catalogs.find(&self.server, Instant::now());
+        let Some(catalog) = catalog.filter(|catalog| catalog.tells_all(&table.name)) else {
+            return self.change_everything(false);
+        };
+        let (cut, read_up_to, slot) = (self.cut, self.read_up_to, Slot::of(&table.name));
         let Some(pending) = self.pending()? else { return Ok(()) };
         if pending.everything || pending.slots.contains(&slot) {
             return Ok(());
@@ -217,9 +230,16 @@ impl Progress {
         if pending.slots.len() >= TABLES_MAX {
             return self.change_everything(false);
         }
-        pending.slots.push(slot);
-        pending.writings.push(cache.write(Reach::Tables([slot].into())));
-        self.trust.counts.changes[0].fetch_add(1, Relaxed);
+        let told_apart = !cut && pending.slots.len() < ROWS_MAX;
+        let named = told_apart.then(|| table.rows(rows, &cache, &catalog, read_up_to)).flatten();
+        let reach = usize::from(named.is_none());
+        let mut slots = named.unwrap_or_else(|| vec![slot]);
+        slots.retain(|slot| !pending.slots.contains(slot));
+        if !slots.is_empty() {
+            pending.slots.extend_from_slice(&slots);
+            pending.writings.push(cache.write(Reach::Tables(slots.into())));
+            self.trust.counts.changes[reach].fetch_add(1, Relaxed);
+        }
         Ok(())
     }
 
@@ -234,7 +254,7 @@ impl Progress {
         if !pending.everything {
             pending.everything = true;
             pending.writings.push(cache.write(Reach::Everything));
-            self.trust.counts.changes[1].fetch_add(1, Relaxed);
+            self.trust.counts.changes[2].fetch_add(1, Relaxed);
         }
         Ok(())
     }
@@ -291,6 +311,7 @@ impl Progress {
         let Some(position) = &self.position else { return };
         while self.samples.front().is_some_and(|sample| *position >= sample.position) {
             let Some(Sample { at, visible, .. }) = self.samples.pop_front() else { return };
+            self.read_up_to = Some(at);
             if self.trust.prove(at) {
                 info!(cluster = self.trust.cluster(), "binary log is followed");
             }
@@ -312,29 +333,6 @@ fn is_visible(mark: &Mark, visible: &Visible, first: Option<&LogPosition>) -> Op
         }
         (Mark::Name(_) | Mark::Place(_), _) => Some(false),
     }
-}
-
-/// Whether a statement of the log is one that only frames others, or is about temporary tables.
-fn changes_nothing(text: &[u8]) -> bool {
-    const FRAMES: [&str; 10] = [
-        "BEGIN",
-        "COMMIT",
-        "ROLLBACK",
-        "SAVEPOINT ",
-        "ROLLBACK TO ",
-        "RELEASE SAVEPOINT ",
-        "XA START ",
-        "XA END ",
-        "DROP TEMPORARY TABLE ",
-        "DROP /*!40005 TEMPORARY */ TABLE ",
-    ];
-    let begins = |frame: &&str| {
-        let frame = frame.as_bytes();
-        let whole = !frame.ends_with(b" ");
-        text.get(..frame.len()).is_some_and(|text| text.eq_ignore_ascii_case(frame))
-            && (!whole || text.len() == frame.len())
-    };
-    FRAMES.iter().any(begins)
 }
 
 #[cfg(test)]
@@ -372,7 +370,7 @@ mod tests {
         let rows = rows.map(|(what, name)| vec![Some(what.into()), Some(name.into())]);
         let key = CatalogKey { server: "s".into(), account: None };
         let asking = cache.catalogs.should_ask(&key, None, now).expect("nobody has asked");
-        cache.catalogs.learn(&asking, Catalog::read(&rows, now).expect("whole"));
+        cache.learn(&asking, Catalog::read(&rows, now).expect("whole"), now);
         let trust = Arc::clone(&cache.trusts.all()[0]);
         let mut progress = Progress::new(Arc::clone(&cache), trust, "s");
         progress.begin("bin.000001", &Visible::Nothing).expect("a log file");
@@ -445,9 +443,6 @@ mod tests {
         progress.name(100, 5);
         progress.event(kind::QUERY, 200, &query("BEGIN"));
         assert!(is_open(&cache, "item"));
-        assert!(
-            !changes_nothing(b"BEGIN NOT ATOMIC") && !changes_nothing(b"CREATE TEMPORARY TABLE t SELECT f()")
-        );
     }
 
     #[tokio::test]

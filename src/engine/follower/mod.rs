@@ -8,6 +8,7 @@
 //! read too slowly, thus ends what is given from memory by itself.
 
 mod changes;
+mod rows;
 mod source;
 mod stream;
 
@@ -233,8 +234,10 @@ impl Follower {
         let interval = binlog.lag_max / PROOFS;
         source.begin(self.server_id, &from, interval).await?;
         if begins {
-            // What was read by now may have been changed by what is in the log before its beginning.
+            // What was read by now may have been changed by what is in the log before its beginning, and so may
+            // definitions.
             self.cache.end_everything();
+            self.cache.catalogs.forget();
         }
         self.trust.counts.beginnings[usize::from(!begins)].fetch_add(1, Relaxed);
         self.progress.lock().begin(sample.position.file(), &from)?;

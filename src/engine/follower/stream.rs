@@ -8,6 +8,9 @@ use crate::wire::{ErrPacket, HEADER_BYTES, PAYLOAD_MAX, PacketStream, StreamErro
 /// Of an event so many bytes are looked at: names, and the beginning of a text.
 const LOOKED_AT_MAX: usize = 4 << 10;
 
+/// Rows are looked at up to this size; those of a larger event may be any of their table.
+const ROWS_MAX: usize = 64 << 10;
+
 /// A packed transaction is looked at whole, up to this size; in a larger one everything may change.
 const PACKED_MAX: usize = 16 << 20;
 
@@ -43,7 +46,11 @@ pub(super) async fn read_event(
     let header = EventHeader::parse(event)?;
     stream.input.consume(HEADER_BYTES + 1 + EVENT_HEADER_BYTES);
     let mut left = packet.length - 1 - EVENT_HEADER_BYTES;
-    let wanted = if header.kind == kind::TRANSACTION_PAYLOAD { PACKED_MAX } else { LOOKED_AT_MAX };
+    let wanted = match header.kind {
+        kind::TRANSACTION_PAYLOAD => PACKED_MAX,
+        kind::WRITE_ROWS_V1..=kind::DELETE_ROWS_V1 | kind::WRITE_ROWS..=kind::DELETE_ROWS => ROWS_MAX,
+        _ => LOOKED_AT_MAX,
+    };
     body.clear();
     let mut cut = false;
     loop {
@@ -111,7 +118,7 @@ mod tests {
             let mut body = Vec::new();
             let expected = [
                 (kind::XID, 8, false),
-                (kind::WRITE_ROWS, LOOKED_AT_MAX, true),
+                (kind::WRITE_ROWS, ROWS_MAX, true),
                 (kind::QUERY, 20, false),
                 (kind::TRANSACTION_PAYLOAD, PACKED_MAX, true),
             ];

@@ -84,11 +84,15 @@ impl EventHeader {
     }
 }
 
-/// Where the rows of an event belong.
+/// The rows of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RowsOf {
+pub struct RowsOf<'a> {
     /// The number that a table map has given the table.
     pub table: u64,
+    /// The type of the event.
+    pub kind: u8,
+    /// What follows the table's number.
+    pub rows: &'a [u8],
 }
 
 /// What an event says, as far as it matters to who keeps results.
@@ -102,11 +106,15 @@ pub enum LogEvent<'a> {
     TableMap {
         /// The number.
         table: u64,
+        /// The schema's name.
+        schema: &'a [u8],
         /// The table's name.
         name: &'a [u8],
+        /// Its columns, for a [`RowLayout`](crate::wire::binlog::RowLayout).
+        columns: &'a [u8],
     },
     /// Rows of a table are written, changed or deleted.
-    Rows(RowsOf),
+    Rows(RowsOf<'a>),
     /// A statement as text, or its beginning.
     Query(&'a [u8]),
     /// The log goes on in another file.
@@ -148,7 +156,8 @@ impl<'a> LogEvent<'a> {
             | kind::WRITE_ROWS..=kind::DELETE_ROWS
             | kind::PARTIAL_UPDATE_ROWS
             | kind::WRITE_ROWS_COMPRESSED_V1..=kind::DELETE_ROWS_COMPRESSED => {
-                Ok(Self::Rows(RowsOf { table: number_of_table(&mut reader)? }))
+                let table = number_of_table(&mut reader)?;
+                Ok(Self::Rows(RowsOf { table, kind: header.kind, rows: reader.take_rest() }))
             }
             kind::QUERY => query(reader),
             kind::ROTATE => Ok(Self::Rotate { at: reader.u64()?, file: reader.take_rest() }),
@@ -202,8 +211,8 @@ fn table_map(mut reader: Reader<'_>) -> Result<LogEvent<'_>, Malformed> {
         let _nul = reader.u8()?;
         Ok::<_, Malformed>(name)
     };
-    let _schema = name()?;
-    Ok(LogEvent::TableMap { table, name: name()? })
+    let (schema, name) = (name()?, name()?);
+    Ok(LogEvent::TableMap { table, schema, name, columns: reader.take_rest() })
 }
 
 fn query(mut reader: Reader<'_>) -> Result<LogEvent<'_>, Malformed> {
@@ -247,14 +256,23 @@ mod tests {
         check(
             kind::TABLE_MAP,
             b"\x12\0\0\0\0\0\x01\0\x01t\0\x04menu\0\x02\x03\x0f\x02\x50\0\x02",
-            &LogEvent::TableMap { table: 18, name: b"menu" },
+            &LogEvent::TableMap {
+                table: 18,
+                schema: b"t",
+                name: b"menu",
+                columns: b"\x02\x03\x0f\x02\x50\0\x02",
+            },
         );
         check(
             kind::WRITE_ROWS_V1,
             b"\x12\0\0\0\0\0\x01\0\x01\xff\xfe\x01\0\0\0",
-            &LogEvent::Rows(RowsOf { table: 18 }),
+            &LogEvent::Rows(RowsOf { table: 18, kind: 23, rows: b"\x01\0\x01\xff\xfe\x01\0\0\0" }),
         );
-        check(kind::UPDATE_ROWS, b"\x12\0\0\0\x01\0\x01\0", &LogEvent::Rows(RowsOf { table: 18 | 1 << 32 }));
+        check(
+            kind::UPDATE_ROWS,
+            b"\x12\0\0\0\x01\0\x01\0",
+            &LogEvent::Rows(RowsOf { table: 18 | 1 << 32, kind: 31, rows: b"\x01\0" }),
+        );
         check(kind::QUERY, b"\x05\0\0\0\0\0\0\0\x01\0\0\x02\0\xaa\xbbt\0BEGIN", &LogEvent::Query(b"BEGIN"));
         check(
             kind::ROTATE,
