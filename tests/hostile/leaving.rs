@@ -139,7 +139,14 @@ async fn a_client_that_does_not_read_its_reply_is_closed() {
         }
         // All connections are theirs, until they are closed for not reading.
         let mut next = proxy.client().await;
-        assert_eq!(next.ask(b"\x03SELECT 1").await, Verdict::Rows);
+        let mut verdict = next.ask(b"\x03SELECT 1").await;
+        // On a busy machine it takes the server longer than the queue's deadline to fill their sockets.
+        for _ in 0..4 {
+            if verdict == Verdict::Error(1203) {
+                verdict = next.ask(b"\x03SELECT 1").await;
+            }
+        }
+        assert_eq!(verdict, Verdict::Rows);
         assert!(proxy.peak_growth_kib() < 40 << 10, "{} KiB", proxy.peak_growth_kib());
     })
     .await;
