@@ -354,13 +354,21 @@ impl Breaker {
     }
 
     fn step_of(&self, moment: Instant) -> u64 {
-        let nanos = moment.saturating_duration_since(self.epoch).as_nanos();
-        ((nanos / self.step.as_nanos().max(1)) as u64).min(self.at)
+        self.number_of(moment).min(self.at)
+    }
+
+    /// The number of the step that `moment` is in.
+    fn number_of(&self, moment: Instant) -> u64 {
+        // Every statement comes by several times, and dividing 128 bits is slow.
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        nanos(moment.saturating_duration_since(self.epoch)) / nanos(self.step).max(1)
     }
 
     fn advance(&mut self, now: Instant) {
-        let nanos = now.saturating_duration_since(self.epoch).as_nanos();
-        let at = (nanos / self.step.as_nanos().max(1)) as u64;
+        let at = self.number_of(now);
+        if at == self.at {
+            return;
+        }
         let steps = at.saturating_sub(self.at).min(SLOTS as u64);
         for n in 1..=steps {
             let slot = &mut self.slots[(self.at + n) as usize % SLOTS];

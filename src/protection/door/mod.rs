@@ -277,12 +277,16 @@ impl State {
         {
             self.gate.close(left, woken);
         }
-        let Some(settings) = self.per_digest.clone() else { return };
+        let Some(settings) = &self.per_digest else { return };
         let bad = outcome == Outcome::Fault
             || (!settings.slow.is_zero() && now.saturating_duration_since(held.began) >= settings.slow);
         if let Some(breaker) = self.digests.get_mut(&held.digest) {
             breaker.record(held.passages.own, held.began, now, outcome);
-        } else if bad && self.has_room(now) {
+        } else if bad {
+            let settings = settings.clone();
+            if !self.has_room(now) {
+                return;
+            }
             let mut breaker = Breaker::new(settings, held.began);
             breaker.record(Passage::Unasked, held.began, now, outcome);
             self.digests.insert(held.digest, breaker);
