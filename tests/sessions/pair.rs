@@ -38,6 +38,7 @@ impl Ground {
             let options = LabOptions { connections_max: 100, ..LabOptions::new(flavor) };
             let lab: &'static Lab = Box::leak(Box::new(Lab::start(&options).await?));
             lab.primary().create_account(&dazzle::lab::Account::new(flavor, USER, PASSWORD)).await?;
+            lab.primary().execute(&roles(flavor)).await?;
             servers.push(lab.primary());
         }
         Ok(Self { direct: servers[0], behind: servers[1] })
@@ -67,6 +68,19 @@ impl Ground {
             tokio::join!(self.direct.execute(&statements), self.behind.execute(&statements));
         direct.and(behind)
     }
+}
+
+/// Roles of the account. On MariaDB only an account that has a default role gets it again by COM_CHANGE_USER.
+fn roles(flavor: Flavor) -> Vec<String> {
+    let mut statements = Vec::new();
+    for role in ["fuzz_reader", "fuzz_default"] {
+        statements.push(format!("CREATE ROLE {role}"));
+        statements.push(format!("GRANT {role} TO '{USER}'@'%'"));
+    }
+    if flavor == Flavor::MariaDb {
+        statements.push(format!("SET DEFAULT ROLE fuzz_default FOR '{USER}'@'%'"));
+    }
+    statements
 }
 
 /// Both sides of one episode.

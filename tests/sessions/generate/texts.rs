@@ -31,10 +31,14 @@ pub(crate) enum Area {
     Questions,
     /// session_track_* of the client's own.
     Tracking,
+    /// SET ROLE.
+    Roles,
+    /// LASTVAL(): once it has been asked for, whatever may take a number keeps its session's connection.
+    Sequences,
 }
 
 impl Area {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Plain,
         Self::Errors,
         Self::Transactions,
@@ -54,10 +58,12 @@ impl Area {
         Self::Temporary,
         Self::Questions,
         Self::Tracking,
+        Self::Roles,
+        Self::Sequences,
     ];
 
     /// Only played when asked for.
-    pub(crate) const APART: [Self; 7] = [
+    pub(crate) const APART: [Self; 8] = [
         Self::Variables,
         Self::Counts,
         Self::Diagnostics,
@@ -65,6 +71,7 @@ impl Area {
         Self::Temporary,
         Self::Questions,
         Self::Tracking,
+        Self::Sequences,
     ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -77,8 +84,8 @@ impl Area {
 pub(crate) type Text = (u32, Area, &'static str);
 
 use Area::{
-    Counts, Definitions, Diagnostics, Errors, Locks, Plain, Questions, Routines, Schemas, Settings, Several,
-    SqlPrepare, Temporary, Tracking, Transactions, Variables,
+    Counts, Definitions, Diagnostics, Errors, Locks, Plain, Questions, Roles, Routines, Schemas, Sequences,
+    Settings, Several, SqlPrepare, Temporary, Tracking, Transactions, Variables,
 };
 
 /// What both flavors understand.
@@ -300,6 +307,12 @@ pub(crate) const BOTH: &[Text] = &[
     (1, Temporary, "CREATE TEMPORARY TABLE t1 (a INT)"),
     (1, Temporary, "DROP TEMPORARY TABLE IF EXISTS t1"),
     (1, Temporary, "ALTER TABLE tt ADD COLUMN c INT"),
+    (3, Roles, "SET ROLE fuzz_reader"),
+    (1, Roles, "SET ROLE fuzz_default"),
+    (2, Roles, "SET ROLE NONE"),
+    (1, Roles, "SET ROLE nowhere"),
+    (3, Roles, "SELECT CURRENT_ROLE()"),
+    (1, Roles, "CALL takes_role()"),
     (2, Questions, "SELECT @@max_allowed_packet, @@wait_timeout"),
     (
         2,
@@ -323,12 +336,15 @@ pub(crate) const fn of_flavor(flavor: Flavor) -> &'static [Text] {
             (2, SqlPrepare, "EXECUTE IMMEDIATE 'SELECT {n}'"),
             (1, SqlPrepare, "EXECUTE IMMEDIATE 'SET sql_mode = ''ANSI_QUOTES'''"),
             (1, Settings, "SET sql_mode = 'ORACLE'"),
-            (2, Plain, "SELECT NEXTVAL(sq), LASTVAL(sq)"),
-            (1, Plain, "SELECT LASTVAL(sq)"),
+            (2, Plain, "SELECT NEXTVAL(sq)"),
+            (2, Sequences, "SELECT NEXT VALUE FOR sq, LASTVAL(sq)"),
+            (2, Sequences, "SELECT LASTVAL(sq)"),
             (1, Settings, "SET character_set_collations = DEFAULT"),
         ],
         Flavor::MySql => &[
             (3, Plain, "TABLE t1 ORDER BY k"),
+            (1, Roles, "SET ROLE ALL"),
+            (1, Roles, "SET ROLE DEFAULT"),
             (3, Plain, "VALUES ROW({n}, 2), ROW(3, {n})"),
             (2, Settings, "SELECT /*+ SET_VAR(sql_select_limit = 1) */ id FROM t0 ORDER BY id"),
             (1, Tracking, "SET session_track_transaction_info = 'OFF'"),
@@ -370,6 +386,7 @@ pub(crate) const SCHEMA: &[&str] = &[
     "CREATE PROCEDURE nested(IN n INT) BEGIN CALL two(n); CALL writes(n); CALL two(n + 1); END",
     "CREATE PROCEDURE drops() BEGIN CREATE TEMPORARY TABLE tp (a INT); INSERT INTO tp VALUES (1); \
      SELECT * FROM tp; DROP TEMPORARY TABLE tp; END",
+    "CREATE PROCEDURE takes_role() SQL SECURITY INVOKER SET ROLE fuzz_reader",
     "CREATE FUNCTION twice(n INT) RETURNS INT DETERMINISTIC RETURN n * 2",
     "CREATE FUNCTION adds(n INT) RETURNS INT BEGIN INSERT INTO fuzz_two.t2 VALUES (n); RETURN n; END",
 ];
