@@ -18,7 +18,7 @@ use crate::engine::sharded::{Routed, unroutable};
 use crate::engine::statement::{Sending, WHOLE_MAX, is_whole};
 use crate::engine::streaming::{stream_command, write_command};
 use crate::error::ProxyError;
-use crate::sql::Effects;
+use crate::sql::{Effects, Statement};
 use crate::telemetry::{CommandKind, PinReason, StatementContext};
 use crate::wire::{
     Capabilities, Command, HEADER_BYTES, Header, ReplyKind, StatusFlags, StreamError, code, frame,
@@ -136,7 +136,59 @@ impl Session {
         {
             return Ok(());
         }
+        let question = match bulk || cursor {
+            true => None,
+            false => self.executed_question(id, &facts, header),
+        };
+        if let Some(question) = question
+            && Box::pin(self.answer_execution(question, &facts, header)).await?
+        {
+            return Ok(());
+        }
         self.keep_cursors_apart(id, cursor);
+        let (relay, long_data) = self.execution_relay(id, statement, cursor)?;
+        if let Err(error) = self.note_types(id, header) {
+            return self.skip_command(header).await.and(Err(error));
+        }
+        let fill = match bulk || cursor || long_data || question.is_some() {
+            true => None,
+            false => {
+                let (sent, started) = (Sent::Execution(id), context.started());
+                match self.read_hot(Asked { facts: &facts, header, sent, parts: &[], started }).await? {
+                    Hot::Answered => return Ok(()),
+                    Hot::Sent(fill) => fill,
+                }
+            }
+        };
+        let sending = Sending { facts: &facts, relay, header, prepared: Some(id) };
+        let outcome = self.send_and_confirm(sending, context).await;
+        if let Some(question) = question {
+            self.learn_execution(question, outcome.as_ref().ok());
+        }
+        let outcome = self.fill_hot(fill, outcome, context.started());
+        let Some(outcome) = self.or_old(outcome, &facts, Some(id)).await? else { return Ok(()) };
+        if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
+            self.read_back(&text, &outcome).await.map_err(too_late)?;
+        }
+        self.follow_role(statement, &outcome).await.map_err(too_late)?;
+        if self.client.tracks_itself {
+            Box::pin(self.follow_schema(statement)).await.map_err(too_late)?;
+        }
+        if outcome.error.is_some() {
+            self.owe_schema(id)?;
+        }
+        self.executed(id, &outcome);
+        self.settle(statement, &text, &outcome);
+        self.part().await
+    }
+
+    /// How the reply to an execution is passed on, and whether long data has been sent for it.
+    fn execution_relay(
+        &mut self,
+        id: u32,
+        statement: &Statement,
+        cursor: bool,
+    ) -> Result<(Relay, bool), EngineError> {
         let (long_data, columns) = match self.statement(id) {
             Some(statement) => (statement.long_data, Some(statement.columns).filter(|columns| *columns > 0)),
             None => (false, None),
@@ -157,36 +209,7 @@ impl Session {
             renaming: self.renaming(),
             bounds: Bounds::default(),
         };
-        if let Err(error) = self.note_types(id, header) {
-            return self.skip_command(header).await.and(Err(error));
-        }
-        let fill = match bulk || cursor || long_data {
-            true => None,
-            false => {
-                let (sent, started) = (Sent::Execution(id), context.started());
-                match self.read_hot(Asked { facts: &facts, header, sent, parts: &[], started }).await? {
-                    Hot::Answered => return Ok(()),
-                    Hot::Sent(fill) => fill,
-                }
-            }
-        };
-        let sending = Sending { facts: &facts, relay, header, prepared: Some(id) };
-        let outcome = self.send_and_confirm(sending, context).await;
-        let outcome = self.fill_hot(fill, outcome, context.started());
-        let Some(outcome) = self.or_old(outcome, &facts, Some(id)).await? else { return Ok(()) };
-        if statement.effects.contains(Effects::SETS_SYSTEM_VARIABLE) && outcome.error.is_none() {
-            self.read_back(&text, &outcome).await.map_err(too_late)?;
-        }
-        self.follow_role(statement, &outcome).await.map_err(too_late)?;
-        if self.client.tracks_itself {
-            Box::pin(self.follow_schema(statement)).await.map_err(too_late)?;
-        }
-        if outcome.error.is_some() {
-            self.owe_schema(id)?;
-        }
-        self.executed(id, &outcome);
-        self.settle(statement, &text, &outcome);
-        self.part().await
+        Ok((relay, long_data))
     }
 
     /// The server could not execute what it has prepared any more: it is prepared again, once.

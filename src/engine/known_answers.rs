@@ -17,6 +17,7 @@ use crate::engine::admission::{self, end_permit};
 use crate::engine::definitions::SETTING_BELIEVED_MAX;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
+use crate::engine::known_executions::Remembered;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
 use crate::protection;
@@ -28,7 +29,7 @@ use crate::wire::{HEADER_BYTES, Header, StatusFlags};
 const ANSWERS_MAX: usize = 512;
 
 /// Bytes of a question that is looked at. Connector/J's has 800.
-const QUESTION_BYTES_MAX: usize = 4 << 10;
+pub(crate) const QUESTION_BYTES_MAX: usize = 4 << 10;
 
 /// An answer and when it was told.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct KnownAnswers {
     /// Only this worker's sessions use it, one at a time and never across an await: the lock is never contended and
     /// serves only to make it shareable.
     known: Mutex<HashMap<u128, Known, FixedState>>,
+    /// The same of those that are prepared.
+    remembered: Mutex<HashMap<u128, Remembered, FixedState>>,
     /// Clients choose the questions; a seed they do not know keeps them from choosing collisions.
     seed: u64,
 }
@@ -58,7 +61,21 @@ impl KnownAnswers {
     /// Nothing yet.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { known: Mutex::default(), seed }
+        Self { known: Mutex::default(), remembered: Mutex::default(), seed }
+    }
+
+    /// A reply to a question that was prepared.
+    pub(crate) fn recall(&self, key: u128) -> Option<Remembered> {
+        self.remembered.lock().get(&key).cloned()
+    }
+
+    /// Keeps such a reply.
+    pub(crate) fn remember(&self, key: u128, reply: Remembered) {
+        let mut all = self.remembered.lock();
+        if all.len() >= ANSWERS_MAX {
+            all.clear();
+        }
+        all.insert(key, reply);
     }
 
     fn learn(&self, key: u128, known: Known) {
@@ -96,13 +113,7 @@ impl Session {
         context: &mut StatementContext<'_>,
     ) -> Result<bool, EngineError> {
         let statement = &facts.statement;
-        // Rules may have something to say about it.
-        if self.engine.admission.revision() != 0 {
-            return Ok(false);
-        }
-        // What the statement before left is the server's to tell: MariaDB keeps it over such a question.
-        let clean = self.state.warnings == 0 && self.diagnostics.is_none() && self.client.owed.is_empty();
-        if self.is_bound() || self.place.is_some() || self.expired || !clean {
+        if !self.knows_by_itself() {
             return Ok(false);
         }
         let text = self.query_text(header);
@@ -110,7 +121,7 @@ impl Session {
             return Ok(false);
         }
         let text = text.to_vec();
-        let key = self.question_key(&text);
+        let key = self.question_key(&text, b"");
         let worker = Arc::clone(&self.worker);
         let known = worker.answers.known.lock().get(&key).cloned();
         let known =
@@ -140,8 +151,17 @@ impl Session {
         Ok(true)
     }
 
-    /// Everything that the answer depends on.
-    fn question_key(&self, text: &[u8]) -> u128 {
+    /// Whether such a question may be answered here.
+    pub(crate) fn knows_by_itself(&self) -> bool {
+        // What the statement before left is the server's to tell: MariaDB keeps it over such a question.
+        let clean = self.state.warnings == 0 && self.diagnostics.is_none() && self.client.owed.is_empty();
+        // Rules may have something to say about it.
+        let free = self.engine.admission.revision() == 0;
+        free && clean && !self.is_bound() && self.place.is_none() && !self.expired
+    }
+
+    /// Everything that the answer depends on; `form`: in which it is given.
+    pub(crate) fn question_key(&self, text: &[u8], form: &[u8]) -> u128 {
         let mut hash = Xxh3::with_seed(self.worker.answers.seed);
         hash.update(self.user.backend.address().as_bytes());
         hash.update(&[0]);
@@ -149,6 +169,8 @@ impl Session {
         hash.update(&[0]);
         hash.update(&self.state.image.key().to_le_bytes());
         hash.update(&[self.profile().bits()]);
+        hash.update(&(form.len() as u64).to_le_bytes());
+        hash.update(form);
         hash.update(text);
         hash.digest128()
     }

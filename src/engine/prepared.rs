@@ -8,7 +8,6 @@ use foldhash::fast::FixedState;
 
 use crate::backend::{BackendConn, Flavor, PrepareReply, PreparedKey, SessionImage};
 use crate::engine::admission::end_permit;
-use crate::engine::definitions::DEFINITION_BELIEVED_MAX;
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
 use crate::engine::outcome::Outcome;
@@ -212,41 +211,13 @@ impl Session {
         if let Some(statements) = self.statements.as_ref() {
             key.copy = statements.copy_for(&key);
         }
-        let mut attempt = 0;
-        let reply = loop {
-            let bound = self.is_bound() && !self.holds_for_diagnostics();
-            let waited = self.acquire(context.started()).await?;
-            context.leased(waited);
-            let lease = self.lease.as_mut().expect("acquired just before");
-            // In a transaction a server may refuse, and temporary tables may give names another meaning.
-            let definitions = &self.engine.definitions;
-            if !bound
-                && !self.pins.has(PinReason::Warnings)
-                && let Some(known) = lease.prepared.find(&key)
-                && known.told.is_some_and(|told| definitions.holds(told, DEFINITION_BELIEVED_MAX))
-            {
-                break Arc::clone(&known.reply);
-            }
-            let told = definitions.told();
-            match lease.prepare(&key).await {
-                Ok(reply) => {
-                    if let Some(known) = lease.prepared.find(&key).filter(|_| !bound && reply.warnings == 0) {
-                        known.told = Some(told);
-                    }
-                    break reply;
-                }
-                Err(error @ crate::backend::BackendError::Server(_)) => {
-                    self.failed_here();
-                    return Err(self.renamed(error).into());
-                }
-                Err(error) => {
-                    // Preparing has no effect that could happen twice.
-                    self.drop_lease();
-                    attempt += 1;
-                    if bound || attempt > 2 {
-                        return Err(error.into());
-                    }
-                }
+        let question = self.prepared_question(&facts, &key);
+        let reply = match self.known_preparation(question) {
+            Some(reply) => reply,
+            None => {
+                let reply = self.prepare_on_lease(&key, context).await?;
+                self.learn_preparation(question, &reply);
+                reply
             }
         };
         // A PREPARE does not tell whether the statement before it, which failed, has opened a transaction.
