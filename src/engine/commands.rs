@@ -169,6 +169,18 @@ impl Session {
             return Ok(self.client.send_eof(warnings, status).await?);
         }
         let command = [&[code::SET_OPTION][..], &option.to_le_bytes()].concat();
+        if !self.witness.last_statement && self.flavor() == Flavor::MySql {
+            // The connection would tell the warnings of another statement than the session's last.
+            if let Some(lease) = self.lease.as_mut() {
+                lease.command(command).await?;
+                lease.became(&image);
+                self.state.status = lease.status.without(StatusFlags::OF_ONE_RESULT);
+            }
+            self.state.become_image(image);
+            self.mark_and_release();
+            let OkPacket { warnings, status, .. } = self.ok();
+            return Ok(self.client.send_eof(warnings, status).await?);
+        }
         let outcome = self.ask_server(&command, ReplyKind::Status).await?;
         if outcome.error.is_none() {
             self.state.status = outcome.status.without(StatusFlags::OF_ONE_RESULT);

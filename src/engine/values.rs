@@ -1,6 +1,7 @@
 //! What a statement asks about its own session (`LAST_INSERT_ID()`, `ROW_COUNT()` …) and the leased connection
 //! would answer with somebody else's: the session's own values are put in its place.
 
+use crate::backend::Flavor;
 use crate::engine::error::EngineError;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
@@ -221,6 +222,10 @@ impl Session {
             && !matches!(statement.kind, Kind::Insert | Kind::Replace | Kind::Update);
         if self.witness.insert_id || !(reads || silent || effects.intersects(OPAQUE)) {
             return Ok(());
+        }
+        if self.flavor() == Flavor::MySql {
+            // What the server has not told with an ERR it would tell with the answer to our question.
+            self.make_certain().await?;
         }
         self.learn_insert_id().await?;
         let value = self.state.last_insert_id;

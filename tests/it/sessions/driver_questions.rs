@@ -89,6 +89,47 @@ both! {
         a.ok("ROLLBACK").await;
     }
 
+    async fn are_answered_as_the_server_answers_when_they_are_prepared(server) {
+        let script = async |conn: &mut crate::support::Conn| {
+            for state in ["DO 1", "SET NAMES latin1", "SET sql_mode = 'ANSI_QUOTES', time_zone = '+05:00'", "SET character_set_results = NULL"] {
+                conn.ok(state).await;
+                for question in QUESTIONS.iter().chain(&QUESTIONS) {
+                    if let Ok(id) = conn.prepare(question).await {
+                        conn.execute(id, &[]).await;
+                        conn.execute(id, &[]).await;
+                        conn.query("SELECT ROW_COUNT()").await;
+                        conn.close_statement(id).await;
+                    }
+                }
+            }
+        };
+        compare(server, "it_driver_prepared", script).await;
+        let old = |login: crate::support::Login| login.without(Capabilities::DEPRECATE_EOF);
+        compare_with(server, "it_driver_prepared", old, script).await;
+    }
+
+    async fn need_no_server_connection_when_they_are_prepared(server) {
+        let proxy = Setup::new(server).pool("size_max: 1, queue_timeout: 200ms").start().await;
+        let (mut a, mut b) = (proxy.connect().await, proxy.connect().await);
+        let known = QUESTIONS.iter().filter(|question| !question.contains("no_such") && !question.contains("NULL"));
+        let mut told = Vec::new();
+        for question in known.clone() {
+            let id = b.prepare(question).await.unwrap();
+            told.push(b.execute(id, &[]).await.packets);
+        }
+        a.ok("BEGIN").await;
+        a.ok("SELECT 1").await;
+        for (question, told) in known.zip(told) {
+            let id = b.prepare(question).await.unwrap();
+            assert_eq!(b.execute(id, &[]).await.packets, told, "{question}");
+        }
+        b.fails("SELECT 2").await;
+        a.ok("ROLLBACK").await;
+        b.ok("SET net_write_timeout = 77").await;
+        let id = b.prepare("SELECT @@max_allowed_packet,@@wait_timeout").await.unwrap();
+        b.execute(id, &[]).await;
+    }
+
     async fn show_what_has_been_set_meanwhile(server) {
         let proxy = Setup::new(server).start().await;
         let (mut a, mut b) = (proxy.connect().await, proxy.connect().await);

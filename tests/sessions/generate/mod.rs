@@ -356,6 +356,15 @@ impl Generator {
                 }
             }
         }
+        // A type that is bound only now has the statement prepared anew, and MySQL describes what a NULL is bound to by the
+        // value of an execution before.
+        if self.flavor == Flavor::MySql && bound.contains(&Value::NULL.kind) {
+            for (value, kind) in values.iter_mut().zip(&bound) {
+                if *value != Value::LONG {
+                    *value = Value { kind: *kind, bytes: None };
+                }
+            }
+        }
         // Without types the values must be of those that were sent before.
         let same = typed
             && values.iter().zip(&bound).all(|(value, kind)| value.bytes.is_none() || value.kind == *kind);
