@@ -16,6 +16,10 @@ pub enum LabError {
     #[error("no {0} server on this machine: run scripts/servers")]
     NotInstalled(Flavor),
 
+    /// No program of this name on the machine.
+    #[error("no {0} on this machine: run scripts/servers")]
+    NoProgram(&'static str),
+
     /// A file, folder or process could not be made, read or removed.
     #[error("{action} failed: {subject}: {source}")]
     Io {

@@ -9,12 +9,14 @@ mod dataset;
 pub mod demo;
 mod error;
 mod flavor;
+mod redis;
 mod replication;
 mod server;
 mod settings;
 mod template;
 mod workspace;
 
+pub use self::redis::Redis;
 pub use account::{Account, AuthPlugin, Require};
 pub use certificates::TlsFiles;
 pub use dataset::Dataset;
