@@ -20,6 +20,7 @@ use crate::config::{Config, ConfigError, ConfigFile, Poll};
 use crate::engine::accounts::Accounts;
 use crate::engine::{
     Disagreements, Engine, FactsCache, KnownAnswers, PinWatch, Shutdown, Station, Worker, follow_binlogs,
+    keep_fleet,
 };
 use crate::frontend::tls::Material;
 use crate::frontend::{ClientCounts, Frontend, Listeners, OpenListener, Security};
@@ -173,6 +174,7 @@ impl Server {
                 readiness: Arc::clone(&self.readiness),
                 controls: Arc::clone(&self.controls),
                 cache: Arc::clone(&self.engine.cache),
+                fleet: Arc::clone(&self.engine.fleet),
                 rules: RunningRules(Box::new(move || engine.snapshot().rules.clone())),
             };
             drop(spawn("admin", async move {
@@ -183,6 +185,7 @@ impl Server {
         }
         drop(spawn("accounts", follow_accounts(Arc::clone(&self.engine))));
         drop(spawn("binlogs", follow_binlogs(Arc::clone(&self.engine))));
+        drop(spawn("fleet", keep_fleet(Arc::clone(&self.engine))));
         self.readiness.set(Lifecycle::Serving);
         systemd::ready("serving");
         info!(version = env!("CARGO_PKG_VERSION"), "ready");

@@ -36,6 +36,7 @@ use tokio::time::Instant;
 
 use crate::admin::listener::BoundedListener;
 use crate::cache::Cache;
+use crate::engine::Fleet;
 use crate::sharding::RuleSet;
 use crate::telemetry::{self, Telemetry};
 
@@ -53,6 +54,8 @@ pub struct AdminState {
     pub controls: Arc<Controls>,
     /// Results that are kept.
     pub cache: Arc<Cache>,
+    /// The other processes that results are shared with.
+    pub fleet: Arc<Fleet>,
     /// The sharding rules that statements go by now.
     pub rules: RunningRules,
 }
@@ -147,7 +150,7 @@ async fn protection(State(state): State<Arc<AdminState>>) -> Response {
 }
 
 async fn hot_reads(State(state): State<Arc<AdminState>>) -> Response {
-    ([(CONTENT_TYPE, JSON)], cache::to_json(&state.cache, Instant::now())).into_response()
+    ([(CONTENT_TYPE, JSON)], cache::to_json(&state.cache, &state.fleet, Instant::now())).into_response()
 }
 
 /// Who asks.

@@ -19,11 +19,13 @@ struct Port {
 impl Port {
     async fn open() -> Self {
         let reasons: Reasons = Box::new(Vec::new);
+        let cache = Arc::new(Cache::new(0, Instant::now()));
         let state = Arc::new(AdminState {
             telemetry: Arc::new(Telemetry::new(1)),
             readiness: Arc::new(Readiness::new(reasons)),
             controls: Arc::default(),
-            cache: Arc::new(Cache::new(0, Instant::now())),
+            cache: Arc::clone(&cache),
+            fleet: Arc::new(Fleet::new(cache)),
             rules: RunningRules(Box::new(RuleSet::default)),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

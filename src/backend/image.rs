@@ -80,6 +80,22 @@ impl SessionImage {
         self.base
     }
 
+    /// The same as bytes, which are the same in every process.
+    #[must_use]
+    pub fn base_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![u8::from(self.multi_statements), u8::from(self.schema.is_some())];
+        let mut put = |part: &[u8]| {
+            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(part);
+        };
+        put(self.schema.as_deref().unwrap_or_default());
+        for (name, value) in self.variables.iter().filter(|(name, _)| !is_user(name)) {
+            put(name.as_bytes());
+            put(value);
+        }
+        bytes
+    }
+
     /// The names of the user variables, without their `@`.
     pub fn user_variables(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().filter_map(|name| name.strip_prefix('@'))

@@ -15,23 +15,27 @@ mod flight;
 mod functions;
 mod hot_keys;
 mod keys;
+mod portable;
 mod recording;
 mod rules;
 mod store;
 mod tables;
 mod traits;
 mod trust;
+mod untold;
 
 pub use catalog::{Asking, Catalog, CatalogKey, Catalogs, KeyPlace};
 pub use flight::{FlightState, Follower};
 pub use hot_keys::{HotKey, HotKeys, Noted};
 pub use keys::{KeyColumn, Keys, Text};
+pub use portable::{Asked, Portable, Seal, Token, Unfit};
 pub use recording::Recording;
 pub use rules::{RuleCounts, RuleNumbers};
 pub use store::{Answer, Cache, CacheNumbers, Fill, Key, Lookup, Reply, Wanted};
 pub use tables::{Reach, Seen, Slot, Tables, Writing};
 pub use traits::{Change, Reads, Traits, is_system_schema};
 pub use trust::{LogCounts, Phase, Trust, Trusts};
+pub use untold::{Place, Telling, Untold};
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ pub struct RuleCounts {
     pub(super) renewed: AtomicU64,
     pub(super) old: AtomicU64,
     pub(super) cheap: AtomicU64,
+    pub(super) fleet: AtomicU64,
 }
 
 /// The same at one moment.
@@ -40,6 +41,8 @@ pub struct RuleNumbers {
     pub old: u64,
     /// Results that were not kept, because the server is quick about them.
     pub cheap: u64,
+    /// Answered from what another process had put into Redis.
+    pub fleet: u64,
 }
 
 /// One rule.
@@ -89,7 +92,7 @@ impl Rule {
     }
 
     pub(super) fn numbers(&self) -> RuleNumbers {
-        let RuleCounts { hits, shared, misses, passed, kept, renewed, old, cheap } = &self.counts;
+        let RuleCounts { hits, shared, misses, passed, kept, renewed, old, cheap, fleet } = &self.counts;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         RuleNumbers {
             rule: self.settings.name.clone(),
@@ -101,6 +104,7 @@ impl Rule {
             renewed: read(renewed),
             old: read(old),
             cheap: read(cheap),
+            fleet: read(fleet),
         }
     }
 }

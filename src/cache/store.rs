@@ -17,6 +17,7 @@ use crate::cache::rules::{Rule, RuleNumbers, find};
 use crate::cache::tables::{Reach, Seen, Slot, Tables, Writing};
 use crate::cache::traits::Traits;
 use crate::cache::trust::Trusts;
+use crate::cache::untold::Untold;
 use crate::config;
 use crate::wire::StatusFlags;
 
@@ -280,7 +281,6 @@ impl Cache {
                 if let Some(answer) = young.then(|| self.find(key, wanted.rule, now)).flatten() {
                     return Lookup::Hit(answer);
                 }
-                rule.counts.misses.fetch_add(1, Ordering::Relaxed);
                 Lookup::Lead(fill)
             }
         }
@@ -340,9 +340,16 @@ impl Cache {
         self.tables.begin(reach)
     }
 
-    /// Nobody knows what has been written: nothing that is kept, or being read, is given any more.
+    /// Nobody knows what has been written: nothing kept, or being read, here or elsewhere, is given any more.
     pub fn end_everything(&self) {
         self.tables.end_everything();
+        self.tables.distrust();
+    }
+
+    /// What those with whom results are shared have yet to be told.
+    #[must_use]
+    pub fn untold(&self) -> &Untold {
+        &self.tables.untold
     }
 
     /// A write has ended what was kept.
@@ -424,23 +431,56 @@ impl Fill {
         usize::try_from(self.active.settings.result_bytes_max).unwrap_or(usize::MAX)
     }
 
-    /// The reply has come. `None`: it is this session's own.
-    pub fn end(mut self, reply: Option<Reply>, now: Instant) {
+    /// The read is sent.
+    pub fn is_sent(&self) {
+        self.active.rules[self.rule].counts.misses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The reply has come. `None`: it is this session's own. Returns what is kept of it, and for how long.
+    pub fn end(mut self, reply: Option<Reply>, now: Instant) -> Option<(Arc<Answer>, Duration)> {
         self.landed = true;
-        let Some(Reply { bytes, status, rows, columns, took }) = reply else {
-            return self.land(FlightState::Alone);
+        let Some(reply) = reply else {
+            self.land(FlightState::Alone);
+            return None;
         };
         let rule = &self.active.rules[self.rule];
-        let (seen, renewal) = (self.flight.seen.clone(), AtomicU64::new(0));
-        let (at, soft, until) = (now, now + rule.soft_ttl(), now + rule.ttl());
-        let answer = Arc::new(Answer { bytes, status, rows, columns, seen, at, soft, until, renewal });
+        let took = reply.took;
+        let answer = self.answer(reply, now);
+        let mut kept = None;
         if took < rule.cost_min() {
             rule.counts.cheap.fetch_add(1, Ordering::Relaxed);
         } else if !rule.ttl().is_zero() && self.cache.tables.hold(&answer.seen, now) {
             rule.counts.kept.fetch_add(1, Ordering::Relaxed);
             self.active.store.insert(self.key, Arc::clone(&answer));
+            kept = Some((Arc::clone(&answer), rule.ttl()));
         }
         self.land(FlightState::Arrived(answer));
+        kept
+    }
+
+    /// Somebody else has read the result `age` ago. It is not taken where it is to be renewed, or may be too old.
+    pub fn end_found(mut self, reply: Reply, age: Duration, now: Instant) -> Result<Arc<Answer>, Self> {
+        let rule = &self.active.rules[self.rule];
+        let vouched = self.cache.tables.age_max(now).is_none_or(|max| age < max);
+        let young = age < rule.soft_ttl() && age < rule.ttl();
+        let Some(at) = now.checked_sub(age).filter(|_| vouched && young) else { return Err(self) };
+        let answer = self.answer(reply, at);
+        if !self.cache.tables.hold(&answer.seen, now) {
+            return Err(self);
+        }
+        rule.counts.fleet.fetch_add(1, Ordering::Relaxed);
+        self.landed = true;
+        self.active.store.insert(self.key, Arc::clone(&answer));
+        self.land(FlightState::Arrived(Arc::clone(&answer)));
+        Ok(answer)
+    }
+
+    fn answer(&self, reply: Reply, at: Instant) -> Arc<Answer> {
+        let Reply { bytes, status, rows, columns, took: _ } = reply;
+        let rule = &self.active.rules[self.rule];
+        let (seen, renewal) = (self.flight.seen.clone(), AtomicU64::new(0));
+        let (soft, until) = (at + rule.soft_ttl(), at + rule.ttl());
+        Arc::new(Answer { bytes, status, rows, columns, seen, at, soft, until, renewal })
     }
 
     fn land(&self, state: FlightState) {

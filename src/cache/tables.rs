@@ -14,6 +14,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::cache::untold::Untold;
+
 /// Places; the share of tables that end each other's results is about the number of written tables over this.
 const SLOTS: usize = 16_384;
 
@@ -49,6 +51,12 @@ impl Slot {
 
     fn at(name: &[u8]) -> Self {
         Self((xxh3_64(name) % SLOTS as u64) as u16)
+    }
+
+    /// Its number, which is the same in every process.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
     }
 }
 
@@ -124,6 +132,10 @@ pub struct Tables {
     slots: Box<[Ledger]>,
     all: Ledger,
     began: Instant,
+    /// Milliseconds since `began`: what was read elsewhere before then may be older than anybody will ever be told.
+    vouched_from: AtomicU64,
+    /// What those with whom results are shared have yet to be told.
+    pub untold: Untold,
 }
 
 /// The counts at one moment at which nothing was being written.
@@ -149,6 +161,8 @@ impl Tables {
             slots: std::iter::repeat_with(Ledger::default).take(SLOTS).collect(),
             all: Ledger::default(),
             began: now,
+            vouched_from: AtomicU64::new(0),
+            untold: Untold::default(),
         }
     }
 
@@ -188,6 +202,24 @@ impl Tables {
         self.all.writes.fetch_add(1, SeqCst);
     }
 
+    /// There may have been writes that nobody here will be told of.
+    pub fn distrust(&self) {
+        self.vouched_from.store(UNSTAMPED, SeqCst);
+    }
+
+    /// How old a result of somebody else's may be, for every write since to be known of; `None`: any.
+    #[must_use]
+    pub fn age_max(&self, now: Instant) -> Option<Duration> {
+        let now = self.millis(now);
+        let mut from = self.vouched_from.load(SeqCst);
+        if from == UNSTAMPED {
+            // A later moment than that of the distrust is as right, and stricter. The part of a millisecond counts, too.
+            let stamped = self.vouched_from.compare_exchange(UNSTAMPED, now + 1, SeqCst, SeqCst);
+            from = stamped.map_or_else(|other| other, |_| now + 1);
+        }
+        (from > 0).then(|| Duration::from_millis(now.saturating_sub(from)))
+    }
+
     /// Ends what is kept of these tables.
     pub fn end_results(&self, reach: &Reach) {
         self.each(reach, |ledger| {
@@ -220,7 +252,15 @@ impl Writing {
     }
 
     /// Its client has been told. `changed`: what was kept of its tables is old now.
-    pub fn end(mut self, changed: bool) {
+    pub fn end(self, changed: bool) {
+        if changed {
+            self.tables.untold.ended(&self.reach);
+        }
+        self.end_told(changed);
+    }
+
+    /// The same for a write that those with whom results are shared have been told of.
+    pub fn end_told(mut self, changed: bool) {
         self.ended = true;
         if changed {
             self.tables.end_results(&self.reach);
@@ -231,6 +271,9 @@ impl Writing {
 impl Drop for Writing {
     fn drop(&mut self) {
         let ended = self.ended;
+        if !ended {
+            self.tables.untold.lost(&self.reach);
+        }
         self.tables.each(&self.reach, |ledger| {
             if !ended {
                 ledger.writes.fetch_add(1, SeqCst);
@@ -281,6 +324,31 @@ mod tests {
         assert!(tables.see(&[Slot::of("menu")], now).is_none());
         writing.end(true);
         assert!(!tables.hold(&seen, now));
+    }
+
+    #[tokio::test]
+    async fn a_write_is_untold_unless_somebody_has_told_of_it() {
+        let (tables, now) = tables();
+        tables.untold.switch(true);
+        let menu = [Slot::of("menu")];
+        tables.begin(reach(&["menu"])).end_told(true);
+        tables.begin(reach(&["menu"])).end(false);
+        assert!(tables.untold.leaves(&menu));
+        tables.begin(reach(&["menu"])).end(true);
+        assert!(!tables.untold.leaves(&menu));
+        tables.untold.told(&tables.untold.due(now).expect("it is due"));
+        drop(tables.begin(reach(&["menu"])));
+        assert!(!tables.untold.leaves(&menu));
+    }
+
+    #[tokio::test]
+    async fn results_of_others_are_taken_if_they_are_young_enough_to_be_vouched_for() {
+        let (tables, now) = tables();
+        let second = Duration::from_secs(1);
+        assert_eq!(tables.age_max(now + second), None);
+        tables.distrust();
+        assert_eq!(tables.age_max(now + second), Some(Duration::ZERO));
+        assert_eq!(tables.age_max(now + 3 * second), Some(2 * second - Duration::from_millis(1)));
     }
 
     #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::config::secret::Secret;
+
 /// Results that are kept in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cache {
@@ -13,6 +15,8 @@ pub struct Cache {
     pub wait_timeout: Duration,
     /// Which results are kept; none: nothing is.
     pub rules: Vec<CacheRule>,
+    /// Where they are shared with other processes.
+    pub redis: Option<Redis>,
 }
 
 impl Default for Cache {
@@ -22,6 +26,43 @@ impl Default for Cache {
             result_bytes_max: 256 << 10,
             wait_timeout: Duration::from_secs(1),
             rules: Vec::new(),
+            redis: None,
+        }
+    }
+}
+
+/// A Redis in which several processes share results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// `host:port`, or the path of a unix socket.
+    pub address: String,
+    /// The account; empty: the default one.
+    pub user: String,
+    /// Its password; empty: none.
+    pub password: Secret,
+    /// The number of the database.
+    pub database: u32,
+    /// What the names of all keys begin with: who has the same shares results.
+    pub prefix: String,
+    /// Who knows it is believed.
+    pub secret: Secret,
+    /// What a look-up may take, and a writer waits for those who are told.
+    pub timeout: Duration,
+    /// Connections at most.
+    pub connections_max: u32,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            address: String::new(),
+            user: String::new(),
+            password: Secret::new(""),
+            database: 0,
+            prefix: "dazzle".to_owned(),
+            secret: Secret::new(""),
+            timeout: Duration::from_millis(1),
+            connections_max: 8,
         }
     }
 }

@@ -16,7 +16,7 @@ mod sharding;
 
 pub use backend::{Accounts, Backoff, Cluster, Compression, PoolSize, ServerTls, TlsVerify, UserSource};
 pub use binlog::{Binlog, FollowMode};
-pub use cache::{Cache, CacheRule};
+pub use cache::{Cache, CacheRule, Redis};
 pub use difference::Changes;
 pub use document::{ConfigError, Problem, Setting};
 pub use file::{ConfigFile, Poll};

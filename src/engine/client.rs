@@ -9,6 +9,8 @@ use tokio::time::{Sleep, sleep};
 
 use crate::cache::Recording;
 use crate::config::Timeouts;
+use crate::engine::fleet::Telling;
+use crate::engine::outcome::Outcome;
 use crate::engine::reports::OwedChanges;
 use crate::error::SqlError;
 use crate::sql::Tail;
@@ -42,7 +44,9 @@ pub struct Client {
     /// Session state changes that the client has not been told of: an EOF packet cannot carry them.
     pub(crate) owed: OwedChanges,
     /// A copy of the reply that it is being sent, if that may be kept.
-    pub(crate) recording: Option<Recording>,
+    pub(crate) recording: Option<Box<Recording>>,
+    /// Whom else to tell of the write that its statement is, before it is told itself.
+    pub(crate) telling: Option<Box<Telling>>,
     /// How long it may be silent with a transaction open, if that is less than at other times.
     pub idle_transaction_max: Option<Duration>,
     /// It has settings of its own for what is tracked, and is told everything that the server tells.
@@ -135,6 +139,7 @@ impl Client {
             tail: None,
             owed: OwedChanges::default(),
             recording: None,
+            telling: None,
             idle_transaction_max: None,
             tracks_itself: false,
             deadline: Deadline::new(),
@@ -151,6 +156,16 @@ impl Client {
         match self.deadline.run(self.timeouts.write, self.stream.write_all(bytes)).await {
             Ok(result) => Ok(result?),
             Err(_) => Err(ClientError::WriteTimeout),
+        }
+    }
+
+    /// The client is about to be told what the server has done by now, if it has ended something: whoever shares results
+    /// is told first.
+    pub(crate) async fn tell_fleet(&mut self, outcome: &Outcome) {
+        let ended = outcome.results > 0 || outcome.error.is_some();
+        if let Some(telling) = self.telling.as_mut().filter(|_| ended) {
+            // Boxed: few statements are such, and all would carry its room.
+            Box::pin(telling.tell(outcome.status)).await;
         }
     }
 

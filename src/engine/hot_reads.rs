@@ -14,6 +14,7 @@ use crate::cache::{
 };
 use crate::engine::error::EngineError;
 use crate::engine::facts::Facts;
+use crate::engine::fleet::Sharing;
 use crate::engine::hot_rows::Sent;
 use crate::engine::relay::Outcome;
 use crate::engine::session::Session;
@@ -31,7 +32,7 @@ const ROUNDS: usize = 3;
 const PLACES_MAX: usize = 64;
 
 /// How long the question what tables are waits for a connection.
-const CATALOG_WAIT_MAX: Duration = Duration::from_secs(5);
+pub(super) const CATALOG_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// What hot reads remember of a session.
 #[derive(Debug, Default)]
@@ -45,6 +46,8 @@ pub(crate) struct HotReads {
     pub(super) hit: bool,
     /// Where an old result of the read that is sent may be found. Boxed: a session mostly waits for a command.
     pub(super) resort: Option<Box<(Key, usize)>>,
+    /// What the result of the read that is sent can be put into Redis with.
+    pub(super) sharing: Option<Box<Sharing>>,
     /// Whose results it may see: a hash, and whom it is of. Weak, so that the address is nobody else's meanwhile.
     identity: Option<(Weak<User>, u128)>,
 }
@@ -129,6 +132,8 @@ impl Session {
             self.engine.cache.catalogs.forget();
         }
         let delayed = facts.traits.delayed;
+        let lazy = matches!(facts.traits.change, Change::Tables(_)) || facts.traits.reads.is_some();
+        self.client.telling = self.engine.fleet.telling(&reach, lazy);
         Some(Writes { writing: self.engine.cache.write(reach), own, definitions, delayed })
     }
 
@@ -159,6 +164,7 @@ impl Session {
     /// The client has been told, or never will be.
     pub(crate) fn end_write(&mut self, writes: Option<Writes>, result: &Result<(), EngineError>) {
         let Some(Writes { writing, own, definitions, delayed }) = writes else { return };
+        let told = self.client.telling.take().is_some_and(|telling| telling.is_told());
         let cache = &self.engine.cache;
         if definitions {
             cache.catalogs.forget();
@@ -173,7 +179,11 @@ impl Session {
                 if changed {
                     cache.count_ended(writing.reach());
                 }
-                writing.end(changed);
+                if told {
+                    writing.end_told(changed);
+                } else {
+                    writing.end(changed);
+                }
                 self.hot.written = kept;
             }
             // It was not sent.
@@ -313,7 +323,12 @@ impl Session {
                 Lookup::Pass => return Ok(Hot::Sent(None)),
                 Lookup::Follow(follower) => follower,
                 Lookup::Lead(fill) => {
-                    self.client.recording = Some(Recording::new(fill.bytes_max()));
+                    let fill = match self.find_in_fleet(fill, asked.header, asked.sent, slots).await {
+                        Ok(answer) => return self.give(&answer, read).await,
+                        Err(fill) => fill,
+                    };
+                    fill.is_sent();
+                    self.client.recording = Some(Box::new(Recording::new(fill.bytes_max())));
                     return Ok(Hot::Sent(Some(fill)));
                 }
             };
@@ -387,7 +402,7 @@ impl Session {
         started: Instant,
     ) -> Result<Outcome, EngineError> {
         let Some(fill) = fill else { return result };
-        let recording = self.client.recording.take();
+        let (recording, sharing) = (self.client.recording.take(), self.hot.sharing.take());
         let outcome = result?;
         let own = StatusFlags::IN_TRANS.with(StatusFlags::MORE_RESULTS).with(StatusFlags::METADATA_CHANGED);
         let common = outcome.error.is_none()
@@ -398,10 +413,13 @@ impl Session {
             && outcome.status.has(StatusFlags::AUTOCOMMIT)
             && outcome.status.without(own) == outcome.status
             && !outcome.status.has(StatusFlags::SESSION_STATE_CHANGED);
-        let bytes = recording.filter(|_| common).and_then(Recording::finish);
+        let bytes = recording.filter(|_| common).and_then(|recording| recording.finish());
         let Outcome { status, rows, columns, .. } = outcome;
         let took = outcome.took.unwrap_or_default();
-        fill.end(bytes.map(|bytes| Reply { bytes, status, rows, columns, took }), started);
+        let kept = fill.end(bytes.map(|bytes| Reply { bytes, status, rows, columns, took }), started);
+        if let (Some(sharing), Some((answer, ttl))) = (sharing, kept) {
+            sharing.put(answer, ttl);
+        }
         Ok(outcome)
     }
 

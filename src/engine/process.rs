@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::engine::definitions::Definitions;
+use crate::engine::fleet::Fleet;
 use crate::engine::sequences::Askers;
 use crate::engine::snapshot::Snapshot;
 use crate::protection::Admission;
@@ -49,6 +50,8 @@ pub struct Engine {
     pub admission: Arc<Admission>,
     /// Results that are kept, and what is being written.
     pub cache: Arc<Cache>,
+    /// The other processes that results are shared with.
+    pub fleet: Arc<Fleet>,
     shutdown: watch::Sender<Shutdown>,
     /// The same for those who look at it before every command.
     stage: AtomicU8,
@@ -63,6 +66,8 @@ impl Engine {
         let cache = Arc::new(Cache::new(rand::random(), Instant::now()));
         cache.configure(&snapshot.config.cache, Instant::now());
         cache.trusts.configure(&snapshot.config, Instant::now());
+        let fleet = Arc::new(Fleet::new(Arc::clone(&cache)));
+        fleet.configure(&snapshot.config.cache, Instant::now());
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             reloaded: watch::Sender::new(()),
@@ -73,6 +78,7 @@ impl Engine {
             several: tokio::sync::Mutex::new(()),
             admission,
             cache,
+            fleet,
             shutdown: watch::Sender::new(Shutdown::Not),
             stage: AtomicU8::new(Shutdown::Not as u8),
         }))
@@ -93,6 +99,7 @@ impl Engine {
         self.admission.configure(&new.config.protection, Instant::now());
         self.cache.configure(&new.config.cache, Instant::now());
         self.cache.trusts.configure(&new.config, Instant::now());
+        self.fleet.configure(&new.config.cache, Instant::now());
         old.retire(&new);
         self.reloaded.send_replace(());
         Ok(())

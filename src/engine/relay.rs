@@ -177,6 +177,7 @@ impl Relaying<'_> {
                 return Ok(());
             }
         }
+        client.tell_fleet(&self.outcome).await;
         self.sent = true;
         self.outcome.bytes += (self.staged.len() + self.done) as u64;
         if self.staged.is_empty() {
@@ -356,8 +357,7 @@ impl Relaying<'_> {
         let payload = &packet[HEADER_BYTES..];
         match end {
             End::Err => return self.end_error(conn, whole, sequence),
-            End::Text => {}
-            End::LocalInfile => {}
+            End::Text | End::LocalInfile => {}
             End::Ok if payload.len() == 5 && payload[0] == 0xFE => {
                 let (warnings, status) = crate::wire::parse_eof(payload)?;
                 self.note(&OkPacket { status, warnings, ..OkPacket::default() }, false)?;

@@ -77,10 +77,14 @@ impl Session {
                 rule.old,
                 rule.kept,
                 rule.cheap,
+                rule.fleet,
             ];
             std::iter::once(rule.rule).chain(numbers.map(|number| number.to_string())).collect()
         });
-        (&["rule", "hits", "shared", "misses", "renewed", "passed", "old", "kept", "cheap"], rows.collect())
+        (
+            &["rule", "hits", "shared", "misses", "renewed", "passed", "old", "kept", "cheap", "fleet"],
+            rows.collect(),
+        )
     }
 
     /// Sends rows of texts.

@@ -10,7 +10,7 @@ pub struct CacheRuleNumbers {
     /// Its name.
     pub rule: String,
     /// What became of its statements, by what it is called.
-    pub outcomes: [(&'static str, u64); 5],
+    pub outcomes: [(&'static str, u64); 6],
     /// Results that were kept.
     pub kept: u64,
     /// Reads that asked anew while others were given what was kept.
@@ -63,4 +63,36 @@ pub fn write_cache(sink: &mut Sink<'_>, totals: &CacheTotals, rules: &[CacheRule
     sink.gauges("dazzle_cache_results", "Kept results", &[(&[], totals.results as f64)])?;
     let waiting = totals.waiting as f64;
     sink.gauges("dazzle_cache_waiting", "Reads that wait for an identical one under way", &[(&[], waiting)])
+}
+
+/// The second level at one moment.
+#[derive(Clone, Debug)]
+pub struct FleetTotals {
+    /// Redis is asked.
+    pub closed: bool,
+    /// How often it was not asked any more.
+    pub openings: u64,
+    /// Places with writes that the others do not know of.
+    pub untold: u64,
+    /// Connections.
+    pub connections: u64,
+    /// What became of questions, tellings and results, by what it is called.
+    pub outcomes: Vec<(&'static str, u64)>,
+}
+
+/// Writes the metrics; call it once in a scrape.
+pub fn write_fleet(sink: &mut Sink<'_>, totals: &FleetTotals) -> fmt::Result {
+    let labels: Vec<[(&str, &str); 1]> =
+        totals.outcomes.iter().map(|(outcome, _)| [("outcome", *outcome)]).collect();
+    let outcomes = labels.iter().zip(&totals.outcomes);
+    let samples: Vec<Sample<'_, u64>> = outcomes.map(|(labels, (_, n))| (labels.as_slice(), *n)).collect();
+    sink.counters("dazzle_cache_redis", "What Redis was asked, told and given, by outcome", &samples)?;
+    let openings = [(&[][..], totals.openings)];
+    sink.counters("dazzle_cache_redis_openings", "Times that Redis was given up for a while", &openings)?;
+    let closed = f64::from(u8::from(totals.closed));
+    sink.gauges("dazzle_cache_redis_asked", "Whether Redis is asked for results", &[(&[], closed)])?;
+    let untold = totals.untold as f64;
+    sink.gauges("dazzle_cache_redis_untold", "Places with writes that are yet to be told", &[(&[], untold)])?;
+    let connections = totals.connections as f64;
+    sink.gauges("dazzle_cache_redis_connections", "Connections to Redis", &[(&[], connections)])
 }

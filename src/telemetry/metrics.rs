@@ -46,6 +46,8 @@ pub struct WorkerMetrics {
     pub combined: Counter,
     /// From asking for a server connection to having it.
     pub pool_wait: Histogram,
+    /// Look-ups of results in Redis.
+    pub redis_time: Histogram,
     /// Sessions that became bound to their server connection.
     pub pins: Counters<PinReason, { PinReason::COUNT }>,
     /// Statements outside transactions that left their session bound.
@@ -73,6 +75,7 @@ impl WorkerMetrics {
             leases: Counter::default(),
             combined: Counter::default(),
             pool_wait: Histogram::default(),
+            redis_time: Histogram::default(),
             pins: Counters::default(),
             statements_pinned: Counter::default(),
             tracker_disagreements: Counter::default(),
@@ -199,6 +202,7 @@ pub(super) const WORKER: &[Declared<WorkerMetrics>] = &[
         Read::Counter(|m| m.combined.get()),
     ),
     metric("dazzle_pool_wait_seconds", "Wait for a server connection", Read::Histogram(|m| &m.pool_wait)),
+    metric("dazzle_cache_redis_seconds", "Look-ups of results in Redis", Read::Histogram(|m| &m.redis_time)),
     metric(
         "dazzle_pins",
         "Sessions that became bound to their server connection",

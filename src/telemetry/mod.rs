@@ -21,7 +21,7 @@ mod sessions;
 pub mod task;
 
 pub use binlog::{BinlogNumbers, write_binlogs};
-pub use cache::{CacheRuleNumbers, CacheTotals, write_cache};
+pub use cache::{CacheRuleNumbers, CacheTotals, FleetTotals, write_cache, write_fleet};
 pub use cell::{Counter, Counters};
 pub use context::StatementContext;
 pub use digests::{DigestRow, DigestStatistics, DigestTable};

@@ -19,6 +19,7 @@ mod connection_id;
 mod ddl;
 mod differential;
 mod failures;
+mod fleet;
 mod grammar;
 mod hot_logical;
 mod hot_policies;

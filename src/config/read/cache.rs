@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::config::cache::{Cache, CacheRule};
 use crate::config::document::{Kind, Section};
-use crate::config::read::kind;
 use crate::config::read::protection::DIGEST;
+use crate::config::read::{kind, redis};
 
 /// Rules at most: each is looked at once a digest.
 const RULES_MAX: usize = 250;
@@ -65,6 +65,7 @@ pub(super) fn cache(section: &Section<'_>) -> Cache {
         result_bytes_max: section.setting("result_bytes_max", &kind::SIZE, default.result_bytes_max),
         wait_timeout: section.setting("wait_timeout", &kind::DEADLINE, default.wait_timeout),
         rules: rules.into_iter().map(|(_, rule)| rule).collect(),
+        redis: redis::redis(&section.child("redis")),
     };
     section.finish();
     if cache.memory_max == 0 {

@@ -11,6 +11,7 @@ mod frontend;
 pub(crate) mod kind;
 mod process;
 mod protection;
+mod redis;
 mod secret;
 mod sharding;
 

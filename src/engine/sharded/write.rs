@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::backend::{BackendConn, BackendError, Condition, PreparedKey, ServerLease};
 use crate::engine::error::EngineError;
+use crate::engine::outcome::Outcome;
 use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
 use crate::engine::sharded::commit::{commit, undo};
@@ -317,6 +318,7 @@ impl Session {
             info: &told.info,
             ..OkPacket::default()
         };
+        self.client.tell_fleet(&Outcome { status: ok.status, results: 1, ..Outcome::default() }).await;
         Ok(self.client.send_ok(&ok).await?)
     }
 }

@@ -297,7 +297,7 @@ impl Breaker {
     }
 
     /// Opens it, whatever it has counted: what it guards is known to be down.
-    fn open(&mut self, now: Instant) {
+    pub fn open(&mut self, now: Instant) {
         self.state = State::Open { until: now + self.pause };
         self.pause = self.pause.saturating_mul(2).min(self.settings.open_max);
         self.opened += 1;
