@@ -81,7 +81,7 @@ impl Session {
         header: Header,
     ) -> Result<bool, EngineError> {
         let Some(Remembered::Executed { bytes, status, rows, .. }) = self.remembered(question.key) else {
-            self.client.recording = Some(Recording::new(REPLY_BYTES_MAX));
+            self.client.recording = Some(Box::new(Recording::new(REPLY_BYTES_MAX)));
             return Ok(false);
         };
         self.client.stream.input.consume(HEADER_BYTES + header.length);
@@ -95,7 +95,7 @@ impl Session {
 
     /// Remembers the reply that has been recorded, if it can be given again.
     pub(crate) fn learn_execution(&mut self, question: Question, outcome: Option<&Outcome>) {
-        let recorded = self.client.recording.take().and_then(Recording::finish);
+        let recorded = self.client.recording.take().and_then(|recording| recording.finish());
         let (Some(bytes), Some(outcome)) = (recorded, outcome) else { return };
         let plain = outcome.error.is_none()
             && outcome.warnings == 0
