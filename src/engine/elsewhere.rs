@@ -7,6 +7,7 @@ use crate::backend::Flavor;
 use crate::engine::error::EngineError;
 use crate::engine::relay::RelayError;
 use crate::engine::session::Session;
+use crate::sql::{Kind, Statement};
 use crate::wire::Capabilities;
 
 impl Session {
@@ -30,6 +31,24 @@ impl Session {
         let image = Arc::clone(&self.state.image);
         self.client.owed.schema(image.schema().unwrap_or_default(), true).map_err(RelayError::from)?;
         Ok(true)
+    }
+
+    /// Refuses the execution of a USE that was prepared outside of any schema, of a session that is in one now: MariaDB
+    /// enters the new schema and comes back at once, which no connection that is in a schema can prepare.
+    pub(crate) fn check_use(&mut self, id: u32, statement: &Statement) -> Result<(), EngineError> {
+        let inside = self.state.image.schema().is_some();
+        if statement.kind != Kind::Use || self.flavor() != Flavor::MariaDb || !inside {
+            return Ok(());
+        }
+        match self.statement(id) {
+            Some(prepared) if prepared.image.schema().is_none() => Err(EngineError::refused(
+                1235,
+                "42000",
+                "DZ0006 USE was prepared outside of any schema, where it does not move a session that is in one: prepare it \
+                 anew, or send it as text",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// After an execution that failed: that the schema was left and entered again is told with a later OK, whoever gets

@@ -147,7 +147,7 @@ impl Session {
         }
         self.keep_cursors_apart(id, cursor);
         let (relay, long_data) = self.execution_relay(id, statement, cursor)?;
-        if let Err(error) = self.note_types(id, header) {
+        if let Err(error) = self.check_use(id, statement).and_then(|()| self.note_types(id, header)) {
             return self.skip_command(header).await.and(Err(error));
         }
         let fill = match bulk || cursor || long_data || question.is_some() {

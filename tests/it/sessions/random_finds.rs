@@ -81,6 +81,43 @@ both! {
         assert_same(&logs[0], &logs[1]);
     }
 
+    async fn a_prepared_use_moves_only_who_is_where_it_was_prepared(server) {
+        if server.flavor() == Flavor::MySql {
+            return;
+        }
+        both_ways(server, "it_finds_use", |login| login, async |a, b| {
+            let enter = a.prepare("USE it_finds_use").await.unwrap();
+            for schema in ["mysql", "information_schema", "it_finds_use"] {
+                a.ok(&format!("USE {schema}")).await;
+                a.execute(enter, &[]).await;
+                a.query("SELECT DATABASE()").await;
+                a.execute(enter, &[]).await;
+                b.ok("SELECT 1").await;
+                a.query("SELECT DATABASE()").await;
+                a.query("SET autocommit = 1").await;
+            }
+        }).await;
+    }
+
+    async fn a_use_that_was_prepared_outside_of_any_schema_moves_nobody(server) {
+        if server.flavor() == Flavor::MySql {
+            return;
+        }
+        let proxy = Setup::new(server).start().await;
+        for at in [At::Tcp(server.address().to_string()), proxy.at()] {
+            server.create_schema("it_finds_nowhere").await.unwrap();
+            let direct = matches!(&at, At::Tcp(address) if *address == server.address().to_string());
+            let mut conn = Login::new(at).connect().await;
+            let enter = conn.prepare("USE it_finds_nowhere").await.unwrap();
+            conn.execute(enter, &[]).await;
+            assert_eq!(conn.value("SELECT DATABASE()").await, "it_finds_nowhere");
+            conn.ok("USE mysql").await;
+            let reply = conn.execute(enter, &[]).await;
+            assert_eq!(reply.error(), (!direct).then_some(1235), "{reply:?}");
+            assert_eq!(conn.value("SELECT DATABASE()").await, "mysql");
+        }
+    }
+
     async fn a_transaction_that_an_error_hides_is_not_lost(server) {
         // Of its transaction MySQL tells unasked, be it to the proxy.
         let client = |login: Login| login.without(Capabilities::SESSION_TRACK);
