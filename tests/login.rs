@@ -15,7 +15,11 @@ use dazzle::wire::handshake::{
 use dazzle::wire::{Capabilities, ErrPacket, HEADER_BYTES, Header, frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
+
+/// A server forgets everybody's password at FLUSH PRIVILEGES, so one story at a time says it.
+static FORGETTING: Mutex<()> = Mutex::const_new(());
 
 trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
@@ -142,6 +146,7 @@ async fn each(check: impl AsyncFn(Flavor, &Server)) {
 
 #[tokio::test]
 async fn every_plugin_logs_in_over_every_transport() {
+    let _alone = FORGETTING.lock().await;
     each(async |flavor, server| {
         let plugins: &[AuthPlugin] = match flavor {
             Flavor::MariaDb => &[AuthPlugin::Native],
@@ -170,6 +175,7 @@ async fn every_plugin_logs_in_over_every_transport() {
 
 #[tokio::test]
 async fn a_password_that_the_server_has_forgotten_is_sent_to_it_in_full() {
+    let _alone = FORGETTING.lock().await;
     each(async |flavor, server| {
         if flavor == Flavor::MariaDb {
             return;
