@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::hot_reads::is_hit;
+use crate::staleness::write;
 use crate::support::{Conn, Parameter, Part, Proxy, Setup, asked_for, eventually};
 
 const READ: &str = "SELECT n FROM ware WHERE id = 1";
@@ -146,13 +147,7 @@ both! {
                 let mut conn = proxies[writer % 2].login().schema(schema).connect().await;
                 for n in 1..=rounds {
                     let update = format!("UPDATE ware SET n = {n} WHERE id = {}", writer + 1);
-                    if n % 3 == 0 {
-                        conn.ok("BEGIN").await;
-                        conn.ok(&update).await;
-                        conn.ok("COMMIT").await;
-                    } else {
-                        conn.ok(&update).await;
-                    }
+                    write(&mut conn, &update, n % 3 == 0).await;
                     told[writer].store(n, Ordering::SeqCst);
                 }
             });

@@ -8,7 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::task::JoinSet;
 
 use crate::hot_reads::{kept, reads};
-use crate::support::asked_for;
+use crate::support::{Conn, asked_for};
+
+/// Runs a write, by itself or in a transaction of its own.
+pub(crate) async fn write(conn: &mut Conn, sql: &str, in_transaction: bool) {
+    if in_transaction {
+        conn.ok("BEGIN").await;
+    }
+    conn.ok(sql).await;
+    if in_transaction {
+        conn.ok("COMMIT").await;
+    }
+}
 
 both! {
     async fn readers_never_see_what_a_writer_knows_to_be_old(server) {
@@ -28,13 +39,7 @@ both! {
                     let id = writer + 1;
                     begun[writer as usize].store(n, Ordering::SeqCst);
                     let update = format!("UPDATE item SET n = {n} WHERE id = {id}");
-                    if n % 3 == 0 {
-                        conn.ok("BEGIN").await;
-                        conn.ok(&update).await;
-                        conn.ok("COMMIT").await;
-                    } else {
-                        conn.ok(&update).await;
-                    }
+                    write(&mut conn, &update, n % 3 == 0).await;
                     told[writer as usize].store(n, Ordering::SeqCst);
                     if n % 4 == 0 {
                         tokio::task::yield_now().await;
